@@ -1,0 +1,107 @@
+# make          builds libws.a and wsd            make run    installs what is missing, builds, starts ./wsd
+# make test     installs, builds, runs all tests  make help   lists the rest
+#
+# Objects live in build/VARIANT/: release (default), asan (address + undefined behaviour) and tsan (threads).
+VARIANT ?= release
+B := build/$(VARIANT)
+
+CXXFLAGS ?= -O2 -g
+required_flags := -std=c++20 -I. -pthread -MMD -MP -Wall -Wextra -Wshadow -Wconversion -Werror \
+  -DOPENSSL_NO_DEPRECATED -DOPENSSL_API_COMPAT=30000
+flags_release := -DNDEBUG
+flags_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+flags_tsan := -O1 -fsanitize=thread
+flags := $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT))
+libraries := -lssl -lcrypto -pthread
+
+objects = $(patsubst %.cc,$(B)/%.o,$(1))
+library_objects := $(call objects,$(wildcard core/*.cc tls/*.cc net/*.cc ws/*.cc ws/proto/*.cc ws/deflate/*.cc))
+daemon_objects := $(call objects,$(wildcard ws/daemon/*.cc))
+test_objects := $(call objects,$(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tests/*/*/*.cc)))
+bench_mains := $(shell grep -ls '^int main' bench/*.cc)
+bench_helpers := $(call objects,$(filter-out $(bench_mains),$(wildcard bench/*.cc)))
+bench_programs := $(patsubst bench/%.cc,$(B)/bench/%,$(bench_mains))
+
+.DELETE_ON_ERROR:
+.PHONY: all run test check asan tsan bench deps test-deps install clean help
+.SECONDARY:
+
+all: libws.a wsd
+libws.a: $(B)/libws.a
+wsd: $(B)/wsd
+libws.a wsd:
+	@ln -f $< $@
+
+$(B)/%.o: %.cc | $(B)/openssl
+	@mkdir -p $(@D)
+	@echo "  c++ $<"
+	@$(CXX) $(flags) -c $< -o $@
+
+$(B)/libws.a: $(library_objects)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/wsd: $(daemon_objects) $(B)/libws.a
+	$(CXX) $(flags) $^ -o $@ $(libraries)
+
+$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a
+	$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
+
+$(bench_programs): $(B)/bench/%: $(B)/bench/%.o $(bench_helpers) $(B)/libws.a
+	$(CXX) $(flags) $^ -o $@ $(libraries) -ldl
+
+$(B)/openssl:
+	@echo '#include <openssl/ssl.h>' | $(CXX) -E -x c++ - >/dev/null 2>&1 || \
+	  { echo "OpenSSL's headers are missing: run 'make deps', or install libssl-dev (openssl-devel)"; exit 1; }
+	@mkdir -p $(B) && touch $@
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	./wsd
+
+# Tests run against the wsd of their own variant. T='--gtest_filter=Utf8*' runs a part.
+test: test-deps
+	@$(MAKE) --no-print-directory $(B)/wstests $(B)/wsd
+	WSD=$(B)/wsd $(B)/wstests --gtest_brief=1 $(T)
+
+asan tsan:
+	@$(MAKE) --no-print-directory test VARIANT=$@
+check: test asan tsan
+
+bench: all
+	@$(MAKE) --no-print-directory $(bench_programs)
+
+# have=package pairs: a command or a file that tells whether the Debian package is there.
+build_needs := g++=g++ /usr/include/openssl/ssl.h=libssl-dev
+test_needs := $(build_needs) /usr/include/gtest/gtest.h=libgtest-dev
+client_needs := node=nodejs npm=npm /usr/lib/python3/dist-packages/websockets=python3-websockets curl=curl
+missing = $(strip $(foreach need,$(1),$(shell \
+  command -v $(firstword $(subst =, ,$(need))) >/dev/null || [ -e $(firstword $(subst =, ,$(need))) ] || echo $(lastword $(subst =, ,$(need))))))
+sudo := $(if $(filter-out 0,$(shell id -u)),sudo)
+define install
+	@set -e; missing="$(call missing,$(1))"; [ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "missing, as Debian names them: $$missing. Install them, then run make again"; exit 1; }; \
+	echo "installing $$missing"; $(sudo) apt-get update -q || true; \
+	DEBIAN_FRONTEND=noninteractive $(sudo) apt-get install -qy --no-install-recommends $$missing
+endef
+
+deps:
+	$(call install,$(build_needs))
+# Other people's clients, for the end-to-end tests; without a registry these skip themselves and say so.
+test-deps:
+	$(call install,$(test_needs))
+	-$(call install,$(client_needs))
+	-@[ -d build/clients/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix build/clients ws
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 wsd $(DESTDIR)$(PREFIX)/bin/wsd
+	install -D -m 644 libws.a $(DESTDIR)$(PREFIX)/lib/libws.a
+	@for h in $$(grep -l '^// Public' */*.h */*/*.h); do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/ws/$$h; done
+
+clean:
+	rm -rf build libws.a wsd
+
+help:
+	@echo "make all run test check asan tsan bench deps install clean; VARIANT=release|asan|tsan, CXX, CXXFLAGS, T, PREFIX"
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,73 @@
+#include "core/buffer.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "core/check.h"
+
+namespace ws::core {
+
+Buffer::Buffer(Buffer&& other) noexcept {
+  *this = std::move(other);
+}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  if (this == &other) return *this;
+  bytes_ = std::move(other.bytes_);
+  begin_ = std::exchange(other.begin_, 0);
+  end_ = std::exchange(other.end_, 0);
+  capacity_ = std::exchange(other.capacity_, 0);
+  return *this;
+}
+
+void Buffer::Free::operator()(std::uint8_t* bytes) const {
+  std::free(bytes);
+}
+
+void Buffer::make_room(std::size_t count) {
+  WS_CHECK(count <= UINT32_MAX);
+  const std::size_t used = size();
+  const std::size_t dropped = begin_;
+  if (dropped > 0) {
+    if (used > 0) std::memmove(bytes_.get(), data(), used);
+    begin_ = 0;
+    end_ = static_cast<std::uint32_t>(used);
+    // Moving to the front pays for itself only when at least half as much was consumed: a nearly
+    // full buffer that loses and gains a byte at a time must grow, or each byte moves all others.
+    if (capacity_ - used >= count && dropped >= used / 2) return;
+  }
+  const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
+  WS_CHECK(wanted <= UINT32_MAX);
+  auto* grown = static_cast<std::uint8_t*>(std::realloc(bytes_.get(), wanted));
+  if (grown == nullptr) throw std::bad_alloc();
+  (void)bytes_.release();  // realloc took it
+  bytes_.reset(grown);
+  capacity_ = static_cast<std::uint32_t>(wanted);
+}
+
+void Buffer::commit(std::size_t count) {
+  WS_CHECK(count <= capacity_ - end_);
+  end_ += static_cast<std::uint32_t>(count);
+}
+
+void Buffer::append(ConstBytes bytes) {
+  if (bytes.empty()) return;
+  std::memcpy(prepare(bytes.size()).data(), bytes.data(), bytes.size());
+  end_ += static_cast<std::uint32_t>(bytes.size());
+}
+
+void Buffer::consume(std::size_t count) {
+  WS_CHECK(count <= size());
+  begin_ += static_cast<std::uint32_t>(count);
+  if (begin_ == end_) clear();
+}
+
+void Buffer::release() {
+  bytes_.reset();
+  begin_ = end_ = capacity_ = 0;
+}
+
+}  // namespace ws::core

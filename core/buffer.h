@@ -1,0 +1,54 @@
+// Internal. A growable run of bytes, consumed from the front.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace ws::core {
+
+using Bytes = std::span<std::uint8_t>;
+using ConstBytes = std::span<const std::uint8_t>;
+
+// Unlike std::vector it does not clear memory before it is filled, and it drops its front for free.
+// Spans into it stay valid until the next call that adds bytes. An empty Buffer owns no memory.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+
+  bool empty() const { return begin_ == end_; }
+  std::size_t size() const { return end_ - begin_; }
+  std::size_t capacity() const { return capacity_; }
+  std::uint8_t* data() { return bytes_.get() + begin_; }
+  Bytes bytes() { return {data(), size()}; }
+  ConstBytes bytes() const { return {bytes_.get() + begin_, size()}; }
+
+  // Room for at least `count` more bytes behind the content. Fill it, then commit() what was
+  // filled. Appending and consuming n bytes in any order
+  // costs O(n) in all.
+  Bytes prepare(std::size_t count) {
+    if (capacity_ - end_ < count) make_room(count);
+    return {bytes_.get() + end_, capacity_ - end_};
+  }
+  void commit(std::size_t count);
+  void append(ConstBytes bytes);       // `bytes` may not lie in this buffer
+  void consume(std::size_t count);     // from the front
+  void clear() { begin_ = end_ = 0; }  // keeps the memory
+  void release();                      // gives the memory back
+
+ private:
+  struct Free {
+    void operator()(std::uint8_t* bytes) const;
+  };
+  void make_room(std::size_t count);
+
+  std::unique_ptr<std::uint8_t[], Free> bytes_;  // malloc: realloc can grow it in place
+  std::uint32_t begin_ = 0;
+  std::uint32_t end_ = 0;
+  std::uint32_t capacity_ = 0;  // 32 bits: no buffer of ours passes 4 GiB (checked)
+};
+
+}  // namespace ws::core

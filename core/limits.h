@@ -1,0 +1,45 @@
+// Public. Every maximum in one place: no queue, buffer, header block or message is without one.
+#pragma once
+
+#include <cstdint>
+
+namespace ws {
+
+// Sizes in bytes, times in milliseconds, rates per second. Lengths a peer announces are compared
+// with these as 64-bit numbers before any arithmetic, cast or allocation.
+struct Limits {
+  // The opening handshake.
+  std::uint32_t request_head_bytes = 8 * 1024;
+  std::uint32_t request_target_bytes = 8 * 1024;
+  std::uint32_t request_headers = 100;
+  std::uint32_t handshake_ms = 10'000;  // absolute, from accept, TLS included
+
+  // Messages.
+  std::uint64_t message_bytes = 16 * 1024 * 1024;  // at most 1 GiB
+  std::uint32_t message_fragments = 16'384;        // empty ones counted
+  std::uint32_t assembly_ms = 30'000;              // longer only while bytes flow at the rate below
+  std::uint32_t assembly_bytes_per_s = 16 * 1024;
+
+  // Output a peer does not take.
+  std::uint32_t queue_high_bytes = 256 * 1024;       // pauses reading from that peer
+  std::uint32_t queue_max_bytes = 16 * 1024 * 1024;  // plus one message: beyond it, close 1013
+
+  // Silence and closing.
+  std::uint32_t ping_after_ms = 30'000;
+  std::uint32_t pong_wait_ms = 20'000;  // for any byte after the ping
+  std::uint32_t close_ms = 5'000;       // for the peer's Close
+  std::uint32_t linger_ms = 2'000;      // for the peer's FIN after ours
+  std::uint32_t drain_ms = 10'000;      // for everybody, at shutdown
+
+  // Sharing one thread fairly, per turn of its loop.
+  std::uint32_t accepts_per_turn = 64;
+  std::uint32_t tls_handshakes_per_turn = 8;
+  std::uint32_t link_bytes_per_turn = 256 * 1024;
+  std::uint32_t link_messages_per_turn = 1'024;
+
+  // Connections, over all threads.
+  std::uint32_t connections = 10'000;    // never more than RLIMIT_NOFILE - 64
+  std::uint32_t connections_per_ip = 0;  // 0: no limit
+};
+
+}  // namespace ws

@@ -1,0 +1,137 @@
+// The turn, in this order:
+//
+//   wait      epoll_wait for at most 256 events. It sleeps until the next deadline, but not at all
+//             while the ready, dirty or retired list or the mailbox has something. Only around a
+//             wait that may block does the mailbox count as asleep, and only then do producers
+//             write its eventfd. The clock is read once, right after the wait.
+//   events    one dispatch per event, with all of its reasons together.
+//   ready     kResume for each make_ready(): work that a budget cut short.
+//   mailbox   tasks of other threads.
+//   timers    kTimer for each node whose deadline has come.
+//   flush     kFlush for each mark_dirty(): output that the steps above produced, sent once.
+//   reap      kReap for each retire(): the only step in which owners close descriptors and free
+//             slots, so an event later in the batch never meets a slot's next tenant.
+//
+// The ready step handles what was listed when the turn began, the last two what is listed when they
+// begin. Everything else is handled in the next turn, which then does not sleep: nothing is lost,
+// and no step can hold the turn by feeding itself. stop() takes effect at the end of a turn; what
+// is in the lists then stays there.
+#include "core/reactor.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "core/check.h"
+#include "core/clock.h"
+
+namespace ws::core {
+namespace {
+
+// 3 KiB of stack. What does not fit is first in the next turn: epoll hands out ready descriptors
+// in rotation.
+constexpr int kEventsPerTurn = 256;
+
+// The eventfd's place among the ids: generation 0 never belongs to anybody.
+constexpr Id kWakeId{0, 0};
+
+std::uint32_t wake_reasons(std::uint32_t events) {
+  std::uint32_t wake = 0;
+  if (events & EPOLLIN) wake |= kReadable;
+  if (events & EPOLLOUT) wake |= kWritable;
+  // The peer's last bytes may still wait: the owner reads to end of file before it closes.
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) wake |= kHangup | kReadable;
+  return wake;
+}
+
+bool watch(int epoll_fd, int fd, Id id, std::uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = id.packed();
+  if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0) return true;
+  // Everything else is a bug: a closed descriptor, one added twice, or one epoll cannot watch.
+  WS_CHECK(errno == ENOMEM || errno == ENOSPC);
+  return false;
+}
+
+}  // namespace
+
+Reactor::Reactor(void* owner, Dispatch dispatch)
+    : owner_(owner),
+      dispatch_(dispatch),
+      epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
+      now_ms_(monotonic_ms()),
+      timers_(now_ms_) {
+  WS_CHECK(epoll_fd_.get() >= 0);
+  WS_CHECK(watch(epoll_fd_.get(), mailbox_.wake_fd(), kWakeId, EPOLLIN));
+}
+
+bool Reactor::add(int fd, Id id) {
+  WS_CHECK(id.generation != kWakeId.generation);
+  return watch(epoll_fd_.get(), fd, id, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+bool Reactor::add_shared(int fd, Id id) {
+  WS_CHECK(id.generation != kWakeId.generation);
+  return watch(epoll_fd_.get(), fd, id, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE);
+}
+
+void Reactor::run() {
+  WS_CHECK(thread_.load() == std::thread::id());  // one thread at a time, and not from a turn
+  thread_.store(std::this_thread::get_id());
+  now_ms_ = monotonic_ms();  // the first wait is reckoned from here, not from construction
+  while (!stopping_) run_turn();
+  stopping_ = false;
+  thread_.store(std::thread::id());
+}
+
+void Reactor::stop() {
+  post([this] { stopping_ = true; });
+}
+
+void Reactor::run_turn() {
+  ++turn_;
+  epoll_event events[kEventsPerTurn];
+  const int timeout_ms = sleep_ms();
+  const int count = ::epoll_wait(epoll_fd_.get(), events, kEventsPerTurn, timeout_ms);
+  WS_CHECK(count >= 0 || errno == EINTR);  // a signal makes it a turn without events
+  if (timeout_ms != 0) mailbox_.finish_sleep();
+  now_ms_ = monotonic_ms();
+  running_.swap(ready_);
+
+  for (int i = 0; i < count; ++i) {
+    const Id id = Id::unpack(events[i].data.u64);
+    if (id == kWakeId) {
+      mailbox_.acknowledge_wake();
+    } else {
+      dispatch_(owner_, id, wake_reasons(events[i].events));
+    }
+  }
+  dispatch_running(kResume);
+  mailbox_.run_all();
+  timers_.advance(now_ms_, [this](TimerNode& node) { dispatch_(owner_, node.owner, kTimer); });
+  running_.swap(dirty_);
+  dispatch_running(kFlush);
+  running_.swap(retired_);
+  dispatch_running(kReap);
+}
+
+// How long the wait may block, in milliseconds for epoll_wait; -1 is forever.
+int Reactor::sleep_ms() {
+  if (!ready_.empty() || !dirty_.empty() || !retired_.empty()) return 0;
+  const std::uint64_t wake_ms = timers_.next_wake_ms();
+  if (wake_ms <= now_ms_) return 0;
+  if (!mailbox_.prepare_sleep()) return 0;
+  if (wake_ms == TimerWheel::kNever) return -1;
+  // now_ms_ is as old as the turn is long, so a timer is late by at most that, never early.
+  return static_cast<int>(std::min<std::uint64_t>(wake_ms - now_ms_, INT_MAX));
+}
+
+void Reactor::dispatch_running(std::uint32_t wake) {
+  for (const Id id : running_) dispatch_(owner_, id, wake);
+  running_.clear();
+}
+
+}  // namespace ws::core

@@ -1,0 +1,89 @@
+#include "net/socket.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "core/check.h"
+
+namespace ws::net {
+namespace {
+
+// Out of memory (ENOMEM, ENOBUFS) counts as failed: no edge would tell when to try again, and one
+// connection less is what a machine without memory needs.
+Transfer not_moved(int why) {
+  const bool blocked = why == EAGAIN || why == EWOULDBLOCK;
+  return {.bytes = 0, .state = blocked ? Transfer::State::kBlocked : Transfer::State::kFailed};
+}
+
+Transfer received(ssize_t count) {
+  if (count < 0) return not_moved(errno);
+  return {.bytes = static_cast<std::size_t>(count),
+          .state = count == 0 ? Transfer::State::kEnd : Transfer::State::kOk};
+}
+
+}  // namespace
+
+Transfer Socket::read(core::Bytes into) {
+  WS_CHECK(!into.empty());  // recv(2) answers 0 to no room as it does to a FIN
+  ssize_t count;
+  do {
+    count = ::recv(fd_.get(), into.data(), into.size(), 0);
+  } while (count < 0 && errno == EINTR);
+  return received(count);
+}
+
+Transfer Socket::read(core::Bytes first, core::Bytes second) {
+  WS_CHECK(!first.empty() || !second.empty());
+  iovec parts[2] = {{first.data(), first.size()}, {second.data(), second.size()}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  ssize_t count;
+  do {
+    count = ::recvmsg(fd_.get(), &message, 0);
+  } while (count < 0 && errno == EINTR);
+  return received(count);
+}
+
+Transfer Socket::write(std::span<const iovec> parts) {
+  WS_CHECK(!parts.empty());
+  WS_CHECK(parts.size() <= kPartsMax);
+  std::size_t wanted = 0;
+  for (const iovec& part : parts) wanted += part.iov_len;
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(parts.data());  // sendmsg(2) only reads them
+  message.msg_iovlen = parts.size();
+  ssize_t count;
+  do {  // MSG_NOSIGNAL: a peer that left must not end the process with SIGPIPE
+    count = parts.size() == 1 ? ::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
+                              : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return not_moved(errno);
+  // A short count means the send buffer is full, so the next attempt would only say EAGAIN; the
+  // kernel has already noted that somebody waits for room and will raise the edge.
+  const auto sent = static_cast<std::size_t>(count);
+  WS_CHECK(sent <= wanted);
+  return {.bytes = sent,
+          .state = sent == wanted ? Transfer::State::kOk : Transfer::State::kBlocked};
+}
+
+void Socket::shut_down_write() {
+  ::shutdown(fd_.get(), SHUT_WR);  // fails only when the peer is gone, which the next read tells
+}
+
+void Socket::abort_on_close() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  // Fails only for a descriptor that is no socket.
+  WS_CHECK(::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+}
+
+Address Socket::peer() const {
+  sockaddr_storage address;
+  socklen_t size = sizeof address;
+  auto* out = reinterpret_cast<sockaddr*>(&address);
+  if (::getpeername(fd_.get(), out, &size) != 0) return Address();
+  return Address::from_sockaddr(out, size);
+}
+
+}  // namespace ws::net

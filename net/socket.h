@@ -1,0 +1,55 @@
+// Internal. A connected, non-blocking socket.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "core/buffer.h"
+#include "core/fd.h"
+#include "net/address.h"
+
+namespace ws::net {
+
+// What a read or a write came to.
+struct Transfer {
+  std::size_t bytes = 0;
+  enum class State : std::uint8_t {
+    kOk,       // bytes moved; there may be more. A read may have filled less than it was given.
+    kBlocked,  // EAGAIN (bytes may still be > 0 for a write that took a part): wait for the edge
+    kEnd,      // read only: the peer's FIN
+    kFailed,   // reset or another error: the connection is gone. After a failed write there may
+               // still be something to read: what the peer sent before it went.
+  } state = State::kOk;
+};
+
+// thread: one.
+class Socket {
+ public:
+  static constexpr std::size_t kPartsMax = 1024;  // IOV_MAX: sendmsg(2) takes no more
+
+  Socket() = default;
+  explicit Socket(core::Fd fd) : fd_(std::move(fd)) {}
+
+  int fd() const { return fd_.get(); }
+  // One recv(2). EINTR is retried. in: at least one byte of room.
+  Transfer read(core::Bytes into);
+  // One recvmsg(2) that fills `first`, then `second`. in: at least one byte of room in all.
+  Transfer read(core::Bytes first, core::Bytes second);
+  // One sendmsg(2) with MSG_NOSIGNAL (send(2) for a single part). A short write is kBlocked.
+  // in: 1 to kPartsMax parts.
+  Transfer write(std::span<const iovec> parts);
+  void shut_down_write();  // FIN
+  // Makes close() send RST at once and forget unsent bytes.
+  void abort_on_close();
+  Address peer() const;  // empty when the peer is already gone
+  void close() { fd_.reset(); }
+
+ private:
+  core::Fd fd_;
+};
+
+}  // namespace ws::net

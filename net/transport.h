@@ -1,0 +1,84 @@
+// Internal. A socket with or without TLS: plain bytes in, plain bytes out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "core/buffer.h"
+#include "core/buffer_pool.h"
+#include "net/socket.h"
+#include "tls/session.h"
+
+namespace ws::net {
+
+// Memory that all transports of one thread take turns to use, so that an idle one holds none.
+struct Scratch {
+  static constexpr std::size_t kReceiveBytes = 256 * 1024;
+  static constexpr std::size_t kCiphertextBytes = 64 * 1024;  // fed to a session at once
+  // What is fed, and one record of 16 KiB that waited in the session for its last byte.
+  static constexpr std::size_t kPlainBytes = kCiphertextBytes + 16 * 1024;
+
+  core::BufferPool pool;
+  std::unique_ptr<std::uint8_t[]> receive{new std::uint8_t[kReceiveBytes]};
+  std::unique_ptr<std::uint8_t[]> plain{new std::uint8_t[kPlainBytes]};
+};
+
+// TLS is one branch per read and per write, none per byte or message. thread: one.
+class Transport {
+ public:
+  Transport(Socket socket, std::unique_ptr<tls::Session> session)
+      : socket_(std::move(socket)), session_(std::move(session)) {}
+
+  enum class State : std::uint8_t {
+    kOk,
+    kDrained,  // nothing more now: wait for the edge
+    kEnd,      // the peer's FIN or close_notify: nothing more ever
+    kFailed,   // reset, or a TLS failure (tls_failure() says which)
+  };
+
+  struct Input {
+    std::size_t direct = 0;  // bytes placed in the caller's own memory
+    core::Bytes
+        bytes;  // what came after them: in scratch, valid until the next read on this thread
+    State state = State::kOk;
+  };
+  // One recv. direct: filled first; may be empty. Bytes can come with any state: use them first.
+  Input read(core::Bytes direct, Scratch& scratch);
+
+  // One recv whose bytes are thrown away, undeciphered: for a connection that is being closed.
+  struct Discarded {
+    std::size_t bytes = 0;
+    State state = State::kOk;
+  };
+  Discarded discard(Scratch& scratch);
+
+  struct Output {
+    std::size_t bytes = 0;  // taken: on the wire, or sealed behind what is
+    bool failed = false;
+  };
+  // Takes as much of `parts` as the socket does; of TLS at most 64 KiB is sealed ahead of it. A
+  // short count means blocked: the rest is the caller's until the socket is writable.
+  Output write(std::span<const iovec> parts, Scratch& scratch);
+  // Sends what the session has ready: handshake answers, sealed records. false: the connection is
+  // gone.
+  [[nodiscard]] bool flush(Scratch& scratch);
+  // Sealed bytes wait for the socket.
+  bool pending() const { return session_ && !session_->pending().empty(); }
+
+  bool handshaking() const { return session_ && !session_->established(); }
+  const tls::Session* session() const { return session_.get(); }
+
+  // Ends our direction: close_notify, FIN. Only when nothing is pending.
+  [[nodiscard]] bool finish(Scratch& scratch);
+  Socket& socket() { return socket_; }
+
+ private:
+  Input read_sealed(core::Bytes direct, Scratch& scratch);
+  Output write_sealed(std::span<const iovec> parts, Scratch& scratch);
+
+  Socket socket_;
+  std::unique_ptr<tls::Session> session_;
+};
+
+}  // namespace ws::net

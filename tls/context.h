@@ -1,0 +1,43 @@
+// Internal. Certificates, keys and policy that many TLS sessions share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "tls/options.h"
+
+struct ssl_ctx_st;
+
+namespace ws::tls {
+
+// Immutable once made, but for the ticket keys, which rotate by themselves; sessions hold a
+// reference, so replacing it never disturbs them. Copies share. thread: any.
+class Context {
+ public:
+  // Loads and checks everything first (chain parses, key matches its certificate, not expired).
+  // errors: one line naming the file and the cure.
+  static core::Result<Context> make_server(const ServerOptions& options);
+
+  // Like make_server, but keeps `previous`'s ticket keys (so resumption survives a reload) and,
+  // when there are no certificate files, its self-signed certificate.
+  static core::Result<Context> reload_server(const ServerOptions& options, const Context& previous);
+
+  // SHA-256 of the default certificate, as AA:BB:...; for the banner.
+  const std::string& fingerprint() const;
+  bool self_signed() const;
+
+  // What Session makes its connection from. valid until: the last copy is gone.
+  ssl_ctx_st* handle() const;
+
+ private:
+  struct State;
+  static core::Result<Context> build(const ServerOptions& options, const State* previous);
+  explicit Context(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  std::shared_ptr<const State> state_;
+};
+
+}  // namespace ws::tls

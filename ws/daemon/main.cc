@@ -1,0 +1,119 @@
+// wsd: the WebSocket daemon. Flags in, signals handled, the rest is the library's.
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "core/log.h"
+#include "tls/crypto.h"
+#include "ws/daemon/flags.h"
+#include "ws/ws.h"
+
+namespace {
+
+using ws::daemon::Settings;
+
+constexpr const char* kVersion = "0.1.0";
+
+enum ExitCode { kFine = 0, kCouldNotStart = 1, kBadUsage = 2, kForced = 3 };
+
+int complain(const ws::core::Error& error, ExitCode code) {
+  std::fprintf(stderr, "wsd: %s\n", error.message().c_str());
+  return code;
+}
+
+sigset_t handled_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  return signals;
+}
+
+void reload(ws::Server& server) {
+  if (auto done = server.reload_tls(); !done) {
+    ws::core::log(ws::core::LogLevel::kError, "reload failed, the old certificates stay",
+                  {{"reason", done.error().message()}});
+  } else {
+    ws::core::log(ws::core::LogLevel::kInfo, "certificates reloaded");
+  }
+}
+
+// Runs on a thread of its own until `finished`; every other thread has these signals blocked.
+void handle_signals(ws::Server& server, const std::atomic<bool>& finished) {
+  const sigset_t signals = handled_signals();
+  bool stopping = false;
+  for (int signal = 0; sigwait(&signals, &signal) == 0 && !finished;) {
+    if (signal == SIGHUP) {
+      reload(server);
+    } else if (stopping) {
+      _exit(kForced);
+    } else {
+      stopping = true;
+      ws::core::log(ws::core::LogLevel::kInfo, "stopping", {{"connections", server.connections()}});
+      server.stop();
+    }
+  }
+}
+
+void announce(const ws::Server& server) {
+  for (const std::string& url : server.urls()) std::printf("listening on %s\n", url.c_str());
+  const std::string fingerprint = server.certificate_fingerprint();
+  if (!fingerprint.empty()) {
+    std::printf("certificate %sSHA-256 %s\n",
+                server.certificate_self_signed() ? "(self-signed) " : "", fingerprint.c_str());
+  }
+  std::fflush(stdout);
+}
+
+int serve(const Settings& settings) {
+  ws::Server server(settings.server);
+  for (const std::string& path : settings.echo_paths) {
+    server.route(
+        path, {.on_open = {},
+               .on_message = [](ws::Conn& conn, const ws::Message& message) { conn.send(message); },
+               .on_close = {},
+               .any_origin = true});
+  }
+  if (settings.action == Settings::Action::kTestConfig) {
+    if (auto done = server.check(); !done) return complain(done.error(), kCouldNotStart);
+    std::puts("the configuration is fine");
+    return kFine;
+  }
+  const sigset_t signals = handled_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  if (auto started = server.start(); !started) return complain(started.error(), kCouldNotStart);
+  announce(server);
+
+  std::atomic<bool> finished = false;
+  std::thread signal_thread(handle_signals, std::ref(server), std::cref(finished));
+  server.wait();
+  finished = true;
+  pthread_kill(signal_thread.native_handle(), SIGTERM);  // out of sigwait()
+  signal_thread.join();
+  return kFine;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  auto settings = ws::daemon::read_settings(arguments);
+  if (!settings) return complain(settings.error(), kBadUsage);
+  ws::core::set_log(settings->log_level, settings->log_format);
+  switch (settings->action) {
+    case Settings::Action::kHelp:
+      std::fputs(ws::daemon::help_text().c_str(), stdout);
+      return kFine;
+    case Settings::Action::kVersion:
+      std::printf("wsd %s, %s\n", kVersion, ws::tls::library_version().c_str());
+      return kFine;
+    case Settings::Action::kServe:
+    case Settings::Action::kTestConfig:
+      return serve(*settings);
+  }
+}

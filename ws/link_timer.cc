@@ -1,0 +1,91 @@
+// A link's deadlines: one timer, armed for the nearest of them. Traffic does not re-arm it: when it
+// fires early it looks at the times written down meanwhile and goes back to sleep.
+#include <algorithm>
+
+#include "core/log.h"
+#include "ws/link.h"
+#include "ws/shard.h"
+
+namespace ws {
+
+void Link::arm(std::uint32_t in_ms) {
+  core::Reactor& reactor = shard_.reactor();
+  reactor.timers().arm(timer_, reactor.now_ms() + in_ms);
+}
+
+void Link::on_timer() {
+  switch (phase_) {
+    case Phase::kOpening:
+      if (transport_.handshaking()) return drop(CloseCause::kTimeout);
+      return refuse(refuse_request(408));
+    case Phase::kOpen: {
+      const std::uint32_t assembly = check_assembly();
+      if (phase_ != Phase::kOpen) return;
+      const std::uint32_t keep_alive = check_keep_alive();
+      if (phase_ == Phase::kOpen) arm(std::min(assembly, keep_alive));
+      return;
+    }
+    case Phase::kClosing:
+      return finish(CloseCode::kAbnormal, {}, close_cause_);
+    case Phase::kFinishing:
+    case Phase::kLingering:
+      return drop(close_cause_);
+    case Phase::kDead:
+      return;
+  }
+}
+
+// Each check returns the milliseconds until the next one is due.
+std::uint32_t Link::check_keep_alive() {
+  const Limits& limits = shard_.limits();
+  const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  const auto since_ping = static_cast<std::int32_t>(alive_ms_ - ping_ms_);
+  if (pinged_ && since_ping >= 0) pinged_ = false;
+  if (pinged_) {
+    const std::uint32_t waited_ms = now - ping_ms_;
+    if (waited_ms < limits.pong_wait_ms) return limits.pong_wait_ms - waited_ms;
+    fail(CloseCode::kPolicyViolation, "no answer to ping", CloseCause::kTimeout);
+    return 0;
+  }
+  const std::uint32_t silent_ms = now - alive_ms_;
+  if (silent_ms < limits.ping_after_ms) return limits.ping_after_ms - silent_ms;
+  // Behind output that waits a ping would say nothing new: taking that output is the answer we
+  // want.
+  if (!unsent())
+    proto::encode_frame(sink(), shard_.protocol_config().self, proto::Opcode::kPing, {});
+  pinged_ = true;
+  ping_ms_ = now;
+  return limits.pong_wait_ms;
+}
+
+std::uint32_t Link::check_assembly() {
+  if (!assembling_) return UINT32_MAX;
+  const Limits& limits = shard_.limits();
+  const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  const std::uint32_t elapsed_ms = now - assembly_ms_;
+  if (elapsed_ms < limits.assembly_ms) return limits.assembly_ms - elapsed_ms;
+  const std::uint64_t flowed = protocol_.gathered_bytes() - assembly_bytes_;
+  // Not its fault while we do not read.
+  if (!paused() && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
+    fail(CloseCode::kPolicyViolation, "message took too long", CloseCause::kTimeout);
+    return 0;
+  }
+  assembly_ms_ = now;
+  assembly_bytes_ = static_cast<std::uint32_t>(protocol_.gathered_bytes());
+  return limits.assembly_ms;
+}
+
+// After decoding: has a message begun that is not whole yet?
+void Link::note_assembly() {
+  const bool unfinished = phase_ == Phase::kOpen && protocol_.mid_message();
+  if (unfinished && !assembling_) {
+    const std::uint64_t now = shard_.reactor().now_ms();
+    assembly_ms_ = static_cast<std::uint32_t>(now);
+    assembly_bytes_ = 0;
+    const std::uint32_t window_ms = shard_.limits().assembly_ms;
+    if (timer_.deadline_ms > now + window_ms) arm(window_ms);
+  }
+  assembling_ = unfinished;
+}
+
+}  // namespace ws

@@ -1,0 +1,53 @@
+#include "ws/opening.h"
+
+namespace ws {
+
+namespace {
+
+OpeningAnswer refusal(int status, std::string_view reason, std::string_view extra_headers = {}) {
+  return {.status = status,
+          .reason = reason,
+          .response = proto::refusal_response(status, reason, extra_headers)};
+}
+
+}  // namespace
+
+OpeningAnswer answer_request(const proto::RequestHead& head, const Router& router,
+                             std::span<const std::string> origins, bool tls) {
+  const proto::Verdict verdict = proto::judge_upgrade(head);
+  const bool malformed = verdict.status == 400 || verdict.status == 405;
+  if (malformed) return refusal(verdict.status, verdict.reason, verdict.extra_headers);
+  const std::string_view path = proto::target_path(head.target);
+  if (path.empty()) return refusal(400, "malformed request target");
+  const Handlers* handlers = router.find(path);
+  if (handlers == nullptr) return refusal(404, "no such route");
+  if (verdict.status != 101) return refusal(verdict.status, verdict.reason, verdict.extra_headers);
+  // With a list of origins given, the list rules every route.
+  const bool any_origin = handlers->any_origin && origins.empty();
+  if (!any_origin && !proto::origin_allowed(head, tls, origins)) {
+    return refusal(403, "origin not allowed");
+  }
+  return {.status = 101,
+          .reason = {},
+          .response = proto::upgrade_response(head, {}),
+          .handlers = handlers};
+}
+
+OpeningAnswer refuse_request(int status) {
+  switch (status) {
+    case 408:
+      return refusal(status, "request took too long");
+    case 414:
+      return refusal(status, "request target too long");
+    case 431:
+      return refusal(status, "request head too large");
+    case 503:
+      return refusal(status, "at a limit, try again later", "Retry-After: 5\r\n");
+    case 505:
+      return refusal(status, "HTTP/1.1 only");
+    default:
+      return refusal(status, "malformed request");
+  }
+}
+
+}  // namespace ws

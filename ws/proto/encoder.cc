@@ -1,0 +1,49 @@
+#include "ws/proto/encoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/endian.h"
+#include "tls/crypto.h"
+
+namespace ws::proto {
+
+MaskKey MaskKeys::next() {
+  if (used_ == random_.size()) {
+    tls::random_bytes(random_);
+    used_ = 0;
+  }
+  MaskKey key;
+  std::memcpy(key.bytes, &random_[used_], sizeof key.bytes);
+  used_ += sizeof key.bytes;
+  return key;
+}
+
+void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::ConstBytes payload) {
+  FrameHeader header{
+      .payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true};
+  if (sender.role == Role::kClient) header.mask_key = sender.keys->next();
+  const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
+  const std::size_t header_bytes = encode_header(room.data(), header, sender.role);
+  const core::Bytes copy = room.subspan(header_bytes, payload.size());
+  if (!payload.empty()) std::memcpy(copy.data(), payload.data(), payload.size());
+  if (sender.role == Role::kClient) apply_mask(copy, header.mask_key);
+  out.commit(header_bytes + payload.size());
+}
+
+void encode_close(core::Buffer& out, Sender sender, CloseCode code, std::string_view reason) {
+  if (code == CloseCode::kNoStatus) return encode_frame(out, sender, Opcode::kClose, {});
+  std::array<std::uint8_t, kControlPayloadBytesMax> body;
+  std::size_t reason_bytes = std::min(reason.size(), body.size() - 2);
+  // A continuation byte at the cut means that a character would be torn apart.
+  while (reason_bytes < reason.size() && reason_bytes > 0 &&
+         (reason[reason_bytes] & 0xc0) == 0x80) {
+    --reason_bytes;
+  }
+  core::store_be(body.data(), static_cast<std::uint16_t>(code));
+  std::copy_n(reason.begin(), reason_bytes, body.begin() + 2);
+  encode_frame(out, sender, Opcode::kClose, {body.data(), 2 + reason_bytes});
+}
+
+}  // namespace ws::proto

@@ -1,0 +1,38 @@
+// Internal. Frames on their way out (RFC 6455 sections 5.1-5.5).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "core/buffer.h"
+#include "ws/proto/close_code.h"
+#include "ws/proto/frame.h"
+
+namespace ws::proto {
+
+// "The masking key needs to be unpredictable" (5.3): random bytes from OpenSSL, drawn 256 at a
+// time. thread: one. cost: one call into the generator per 64 frames.
+class MaskKeys {
+ public:
+  MaskKey next();
+
+ private:
+  std::array<std::uint8_t, 256> random_;
+  std::size_t used_ = sizeof random_;
+};
+
+// Who sends. A client needs `keys`; a server has none.
+struct Sender {
+  Role role = Role::kServer;
+  MaskKeys* keys = nullptr;
+};
+
+// Appends one whole frame. payload: may not lie in `out`.
+void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::ConstBytes payload);
+
+// Appends a Close frame; kNoStatus makes an empty one. reason: UTF-8, cut to the 123 bytes that
+// fit, at a character's edge.
+void encode_close(core::Buffer& out, Sender sender, CloseCode code, std::string_view reason);
+
+}  // namespace ws::proto

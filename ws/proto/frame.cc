@@ -1,0 +1,114 @@
+#include "ws/proto/frame.h"
+
+#include <cstring>
+
+#include "core/check.h"
+#include "core/endian.h"
+
+namespace ws::proto {
+
+using core::load_be;
+using core::store_be;
+
+namespace {
+
+constexpr std::uint8_t kFinBit = 0x80;
+constexpr std::uint8_t kRsv1Bit = 0x40;
+constexpr std::uint8_t kRsv23Bits = 0x30;
+constexpr std::uint8_t kMaskBit = 0x80;
+constexpr std::uint8_t kLength16 = 126;
+constexpr std::uint8_t kLength64 = 127;
+
+Error judge_first_byte(std::uint8_t byte, bool rsv1_claimed) {
+  const auto opcode = static_cast<Opcode>(byte & 0x0f);
+  // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+  if ((byte & kRsv23Bits) != 0) return Error::kReservedBits;
+  if (!is_known(opcode)) return Error::kUnknownOpcode;
+  // RFC 7692 6: RSV1 belongs to the first frame of a message, so never to a control frame or a
+  // continuation.
+  const bool may_have_rsv1 = rsv1_claimed && !is_control(opcode) && opcode != Opcode::kContinuation;
+  if ((byte & kRsv1Bit) != 0 && !may_have_rsv1) return Error::kReservedBits;
+  // 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
+  // fragmented."
+  if (is_control(opcode) && (byte & kFinBit) == 0) return Error::kFragmentedControl;
+  return Error::kNone;
+}
+
+Error judge_second_byte(std::uint8_t byte, Opcode opcode, Role receiver) {
+  const bool masked = (byte & kMaskBit) != 0;
+  // 5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+  if (receiver == Role::kServer && !masked) return Error::kUnmaskedFrame;
+  // 5.1: "A client MUST close a connection if it detects a masked frame."
+  if (receiver == Role::kClient && masked) return Error::kMaskedFrame;
+  if (is_control(opcode) && (byte & 0x7f) > kControlPayloadBytesMax) return Error::kControlTooLong;
+  return Error::kNone;
+}
+
+// "the minimal number of bytes MUST be used to encode the length".
+Error judge_length(std::uint8_t short_length, std::uint64_t length) {
+  if (short_length == kLength16 && length < 126) return Error::kNonMinimalLength;
+  if (short_length == kLength64 && length < 65536) return Error::kNonMinimalLength;
+  // "the most significant bit MUST be 0".
+  if ((length >> 63) != 0) return Error::kLengthTopBit;
+  return Error::kNone;
+}
+
+}  // namespace
+
+HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver, bool rsv1_claimed) {
+  HeaderStep step;
+  step.bytes = 2;
+  if (in.empty()) return step;
+  step.error = judge_first_byte(in[0], rsv1_claimed);
+  if (step.error != Error::kNone || in.size() < 2) return step;
+
+  FrameHeader& header = step.header;
+  header.opcode = static_cast<Opcode>(in[0] & 0x0f);
+  header.fin = (in[0] & kFinBit) != 0;
+  header.rsv1 = (in[0] & kRsv1Bit) != 0;
+  step.error = judge_second_byte(in[1], header.opcode, receiver);
+  if (step.error != Error::kNone) return step;
+
+  const std::uint8_t short_length = in[1] & 0x7f;
+  const std::size_t length_bytes = short_length == kLength64   ? 8
+                                   : short_length == kLength16 ? 2
+                                                               : 0;
+  const std::size_t key_bytes = receiver == Role::kServer ? 4 : 0;
+  step.bytes = 2 + length_bytes + key_bytes;
+  if (in.size() < 2 + length_bytes) return step;
+  header.payload_bytes = length_bytes == 8   ? load_be<std::uint64_t>(&in[2])
+                         : length_bytes == 2 ? load_be<std::uint16_t>(&in[2])
+                                             : short_length;
+  step.error = judge_length(short_length, header.payload_bytes);
+  if (step.error != Error::kNone || in.size() < step.bytes) return step;
+
+  if (key_bytes != 0) std::memcpy(header.mask_key.bytes, &in[2 + length_bytes], key_bytes);
+  step.whole = true;
+  return step;
+}
+
+std::size_t encode_header(std::uint8_t* out, const FrameHeader& header, Role sender) {
+  WS_DCHECK(!is_control(header.opcode) || header.payload_bytes <= kControlPayloadBytesMax);
+  out[0] = static_cast<std::uint8_t>((header.fin ? kFinBit : 0) | (header.rsv1 ? kRsv1Bit : 0) |
+                                     static_cast<unsigned>(header.opcode));
+  const std::uint8_t mask_bit = sender == Role::kClient ? kMaskBit : 0;
+  std::size_t size = 2;
+  if (header.payload_bytes < 126) {
+    out[1] = static_cast<std::uint8_t>(mask_bit | header.payload_bytes);
+  } else if (header.payload_bytes < 65536) {
+    out[1] = mask_bit | kLength16;
+    store_be(out + 2, static_cast<std::uint16_t>(header.payload_bytes));
+    size = 4;
+  } else {
+    out[1] = mask_bit | kLength64;
+    store_be(out + 2, header.payload_bytes);
+    size = 10;
+  }
+  if (sender == Role::kClient) {
+    std::memcpy(out + size, header.mask_key.bytes, 4);
+    size += 4;
+  }
+  return size;
+}
+
+}  // namespace ws::proto

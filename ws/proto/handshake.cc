@@ -1,0 +1,301 @@
+#include "ws/proto/handshake.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "core/check.h"
+#include "tls/crypto.h"
+#include "ws/proto/url.h"
+
+namespace ws::proto {
+namespace {
+
+// RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405
+// response".
+constexpr std::string_view kAllowGet = "Allow: GET\r\n";
+// RFC 9110 section 15.5.22: "The server MUST send an Upgrade header field in a 426 response";
+// section 7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+constexpr std::string_view kUpgradeRequired =
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade, close\r\n";
+// RFC 6455 section 4.4: the server answers with "all versions it is willing to use".
+constexpr std::string_view kVersionRequired =
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade, close\r\n"
+    "Sec-WebSocket-Version: 13\r\n";
+
+bool valid_host(const RequestHead& head) {
+  // RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any
+  // HTTP/1.1 request message that lacks a Host header field and to any request message that
+  // contains more than one Host header field line or a Host header field with an invalid field
+  // value."
+  const std::optional<std::string_view> host = head.header("Host");
+  return host && parse_authority(*host);
+}
+
+// A body would have to be read before the frames, and is where a second request hides. Any
+// Content-Length that is not a plain zero is refused, which covers malformed and differing ones.
+bool announces_body(const RequestHead& head) {
+  return std::any_of(head.headers.begin(), head.headers.end(), [](const Header& header) {
+    if (equals_ignore_case(header.name, "Transfer-Encoding")) return true;
+    return equals_ignore_case(header.name, "Content-Length") &&
+           (header.value.empty() || header.value.find_first_not_of('0') != std::string_view::npos);
+  });
+}
+
+bool valid_key(const RequestHead& head) {
+  // RFC 6455 section 4.2.1: "a base64-encoded [...] value that, when decoded, is 16 bytes in
+  // length".
+  static constexpr std::size_t kKeyBytes = 16;
+  const std::optional<std::string_view> key = head.header("Sec-WebSocket-Key");
+  if (!key) return false;
+  const std::optional<std::string> bytes = tls::base64_decode(*key);
+  return bytes && bytes->size() == kKeyBytes;
+}
+
+// RFC 6455 section 9.1: "the value after quoted-string unescaping MUST conform to the 'token'
+// ABNF". `text` begins with the opening quote. As a comma or semicolon is in no token, cutting a
+// list at those first breaks only quoted strings that are malformed anyway.
+bool is_quoted_token(std::string_view text) {
+  std::string token;
+  std::size_t at = 1;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\' && ++at == text.size()) return false;
+    token += text[at];
+  }
+  return at + 1 == text.size() && is_token(token);
+}
+
+// extension-token *( ";" token [ "=" ( token / quoted-string ) ] ), with white space between any
+// two of them: section 9.1 uses RFC 2616's ABNF, which implies it.
+bool is_extension(std::string_view text) {
+  std::size_t semicolon = text.find(';');
+  if (!is_token(trim_blanks(text.substr(0, semicolon)))) return false;
+  while (semicolon != std::string_view::npos) {
+    text.remove_prefix(semicolon + 1);
+    semicolon = text.find(';');
+    const std::string_view parameter = text.substr(0, semicolon);
+    const std::size_t equals = parameter.find('=');
+    if (!is_token(trim_blanks(parameter.substr(0, equals)))) return false;
+    if (equals == std::string_view::npos) continue;
+    const std::string_view value = trim_blanks(parameter.substr(equals + 1));
+    if (value.starts_with('"') ? !is_quoted_token(value) : !is_token(value)) return false;
+  }
+  return true;
+}
+
+// Whether the headers of that name, if there are any, make one list of 1 to elements_max good
+// elements. RFC 9110 section 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of
+// empty list elements"; the size of the head bounds them here.
+bool valid_list(const RequestHead& head, std::string_view name, std::size_t elements_max,
+                bool (*valid_element)(std::string_view)) {
+  bool present = false;
+  std::size_t elements = 0;
+  for (const Header& header : head.headers) {
+    if (!equals_ignore_case(header.name, name)) continue;
+    present = true;
+    std::string_view rest = header.value;
+    while (!rest.empty()) {
+      const std::string_view element = next_list_element(rest);
+      if (element.empty()) continue;
+      if (++elements > elements_max || !valid_element(element)) return false;
+    }
+  }
+  return !present || elements > 0;
+}
+
+// "http" and "https" with a host and an effective port: what makes two origins the same.
+struct Origin {
+  bool tls = false;
+  std::string_view host;
+  std::uint16_t port = 0;
+};
+
+// RFC 9110 sections 4.2.1 and 4.2.2 name the ports of http and https.
+std::uint16_t effective_port(bool tls, std::optional<std::uint16_t> port) {
+  return port.value_or(tls ? 443 : 80);
+}
+
+std::optional<Origin> parse_origin(std::string_view text) {
+  const std::optional<UrlParts> url = split_url(text);
+  if (!url || !url->rest.empty()) return std::nullopt;
+  const bool tls = equals_ignore_case(url->scheme, "https");
+  if (!tls && !equals_ignore_case(url->scheme, "http")) return std::nullopt;
+  const std::optional<Authority> authority = parse_authority(url->authority);
+  if (!authority) return std::nullopt;
+  return Origin{tls, authority->host, effective_port(tls, authority->port)};
+}
+
+bool same_origin(const Origin& a, const Origin& b) {
+  return a.tls == b.tls && a.port == b.port && equals_ignore_case(a.host, b.host);
+}
+
+// The URL of an absolute-form target; nullopt for every other target. RFC 3986 section 3.3 has no
+// '#' in a path or query, and RFC 6455 section 3 no fragment at all.
+std::optional<UrlParts> absolute_form(std::string_view target) {
+  const std::optional<UrlParts> url = split_url(target);
+  if (!url || url->rest.find('#') != std::string_view::npos) return std::nullopt;
+  const bool known =
+      equals_ignore_case(url->scheme, "http") || equals_ignore_case(url->scheme, "https") ||
+      equals_ignore_case(url->scheme, "ws") || equals_ignore_case(url->scheme, "wss");
+  if (!known || !parse_authority(url->authority)) return std::nullopt;
+  return url;
+}
+
+// The origin this request was sent to.
+std::optional<Origin> own_origin(const RequestHead& head, bool tls) {
+  // RFC 9112 section 3.2.2: "When an origin server receives a request with an absolute-form of
+  // request-target, the origin server MUST ignore the received Host header field (if any) and
+  // instead use the host information of the request-target."
+  const std::optional<UrlParts> url = absolute_form(head.target);
+  const std::string_view text = url ? url->authority : head.header("Host").value_or("");
+  const std::optional<Authority> authority = parse_authority(text);
+  if (!authority) return std::nullopt;
+  return Origin{tls, authority->host, effective_port(tls, authority->port)};
+}
+
+bool names_connection(std::string_view header_lines) {
+  static constexpr std::string_view kName = "Connection:";
+  while (!header_lines.empty()) {
+    if (equals_ignore_case(header_lines.substr(0, kName.size()), kName)) return true;
+    header_lines.remove_prefix(std::min(header_lines.find('\n'), header_lines.size() - 1) + 1);
+  }
+  return false;
+}
+
+struct StatusName {
+  int status;
+  std::string_view phrase;
+};
+// RFC 9110 section 15; 429 and 431: RFC 6585.
+constexpr StatusName kStatusNames[] = {
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {414, "URI Too Long"},
+    {421, "Misdirected Request"},
+    {426, "Upgrade Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+};
+
+// "" for a status without a name here, as RFC 9112 section 4 allows: [ reason-phrase ].
+std::string_view reason_phrase(int status) {
+  for (const StatusName& name : kStatusNames) {
+    if (name.status == status) return name.phrase;
+  }
+  return "";
+}
+
+bool whole_lines(std::string_view headers) {
+  return headers.empty() || headers.ends_with("\r\n");
+}
+
+}  // namespace
+
+std::string accept_key(std::string_view key) {
+  static constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  return tls::base64_encode(tls::sha1(std::string(key).append(kGuid)));
+}
+
+Verdict judge_upgrade(const RequestHead& head) {
+  if (head.method != "GET") return {405, kAllowGet, "only GET opens a WebSocket"};
+  if (target_path(head.target).empty()) return {400, "", "the request target is not a path"};
+  if (!valid_host(head)) return {400, "", "the Host header is missing, repeated or invalid"};
+  if (announces_body(head)) return {400, "", "a handshake has no body"};
+
+  if (!list_has_token(head, "Upgrade", "websocket") ||
+      !list_has_token(head, "Connection", "upgrade")) {
+    return {426, kUpgradeRequired, "this is a WebSocket endpoint"};
+  }
+  if (head.header("Sec-WebSocket-Version") != "13") {
+    return {426, kVersionRequired, "Sec-WebSocket-Version has to be 13"};
+  }
+  if (!valid_key(head)) {
+    return {400, "", "Sec-WebSocket-Key has to be 16 bytes in base64, once"};
+  }
+  if (!valid_list(head, "Sec-WebSocket-Protocol", kSubprotocolsMax, is_token)) {
+    return {400, "", "Sec-WebSocket-Protocol is malformed or too long"};
+  }
+  if (!valid_list(head, "Sec-WebSocket-Extensions", kExtensionOffersMax, is_extension)) {
+    return {400, "", "Sec-WebSocket-Extensions is malformed or too long"};
+  }
+  return {101, "", ""};
+}
+
+std::string_view target_path(std::string_view target) {
+  std::string_view path = target;
+  if (!target.starts_with('/')) {
+    const std::optional<UrlParts> url = absolute_form(target);
+    if (!url) return "";
+    path = url->rest.starts_with('/') ? url->rest : "/";
+  } else if (target.find('#') != std::string_view::npos) {
+    return "";
+  }
+  return path.substr(0, path.find('?'));
+}
+
+bool valid_origin(std::string_view text) {
+  return text == "*" || text == "null" || parse_origin(text).has_value();
+}
+
+bool origin_allowed(const RequestHead& head, bool tls, std::span<const std::string> allowed) {
+  const std::size_t count = head.count("Origin");
+  if (count == 0) return true;
+  if (count > 1) return false;
+  const std::string_view text = *head.header("Origin");
+  const std::optional<Origin> origin = parse_origin(text);
+  if (origin) {
+    const std::optional<Origin> own = own_origin(head, tls);
+    if (own && same_origin(*origin, *own)) return true;
+  }
+  return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& entry) {
+    if (entry == "*") return true;
+    if (entry == "null") return text == "null";
+    const std::optional<Origin> listed = parse_origin(entry);
+    return origin && listed && same_origin(*origin, *listed);
+  });
+}
+
+std::string upgrade_response(const RequestHead& head, std::string_view extra_headers) {
+  const std::optional<std::string_view> key = head.header("Sec-WebSocket-Key");
+  WS_CHECK(key.has_value());
+  WS_CHECK(whole_lines(extra_headers));
+  std::string response =
+      "HTTP/1.1 101 Switching Protocols\r\n"
+      "Upgrade: websocket\r\n"
+      "Connection: Upgrade\r\n"
+      "Sec-WebSocket-Accept: ";
+  return response.append(accept_key(*key)).append("\r\n").append(extra_headers).append("\r\n");
+}
+
+std::string refusal_response(int status, std::string_view reason, std::string_view extra_headers) {
+  WS_CHECK(status >= 200);
+  WS_CHECK(status <= 599);
+  WS_CHECK(whole_lines(extra_headers));
+  std::string response = "HTTP/1.1 " + std::to_string(status) + " ";
+  response.append(reason_phrase(status)).append("\r\n");
+  response.append("Content-Type: text/plain\r\nContent-Length: ");
+  response.append(std::to_string(reason.size() + 1)).append("\r\n");  // the line's LF
+  if (!names_connection(extra_headers)) response.append("Connection: close\r\n");
+  return response.append(extra_headers).append("\r\n").append(reason).append("\n");
+}
+
+}  // namespace ws::proto

@@ -1,0 +1,258 @@
+#include "ws/proto/protocol.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/check.h"
+#include "core/endian.h"
+
+namespace ws::proto {
+
+Event Protocol::next(core::Buffer& out) {
+  if (message_delivered_) {
+    config_->pool->give(message_);
+    message_delivered_ = false;
+  }
+  if (carry_spent_) {
+    carry_.reset();
+    carry_spent_ = false;
+  }
+  while (state_ != State::kEnded) {
+    Event event;
+    if (state_ == State::kPayload) {
+      if (input_.empty() && direct_bytes_ == 0 && frame_bytes_left_ > 0) return {};
+      event = gather_payload();
+    } else {
+      const Start start = take_start();
+      if (start.step.error != Error::kNone) return fail(start.step.error, out);
+      if (!start.complete) return {};
+      event = is_control(start.step.header.opcode)
+                  ? control_event(start.step.header, start.control_payload, out)
+                  : begin_data_frame(start.step.header);
+    }
+    if (event.error != Error::kNone) return fail(event.error, out);
+    if (event.kind != Event::Kind::kNone) return event;
+  }
+  input_ = {};  // 5.5.1: what follows a Close frame is ignored
+  return {};
+}
+
+// A frame's header, and a control frame's payload with it, from the lent bytes; what is torn goes
+// to the carry.
+Protocol::Start Protocol::take_start() {
+  if (carry_) return take_start_from_carry();
+  Start start;
+  if (input_.empty()) return start;
+  start.step = decode_header(input_, config_->self.role, config_->rsv1_claimed);
+  if (start.step.error != Error::kNone) return start;
+  const FrameHeader& header = start.step.header;
+  const std::size_t control_bytes =
+      is_control(header.opcode) ? static_cast<std::size_t>(header.payload_bytes) : 0;
+  if (start.step.whole && input_.size() >= start.step.bytes + control_bytes) {
+    start.control_payload = input_.subspan(start.step.bytes, control_bytes);
+    input_ = input_.subspan(start.step.bytes + control_bytes);
+    start.complete = true;
+    return start;
+  }
+  carry_ = std::make_unique<Carry>();
+  carry_->size = input_.size();
+  std::copy(input_.begin(), input_.end(), carry_->bytes.begin());
+  input_ = {};
+  return start;
+}
+
+Protocol::Start Protocol::take_start_from_carry() {
+  for (;;) {
+    Start start;
+    start.step = decode_header({carry_->bytes.data(), carry_->size}, config_->self.role,
+                               config_->rsv1_claimed);
+    if (start.step.error != Error::kNone) return start;
+    const FrameHeader& header = start.step.header;
+    std::size_t wanted = start.step.bytes;
+    if (start.step.whole && is_control(header.opcode)) {
+      wanted += static_cast<std::size_t>(header.payload_bytes);
+    }
+    if (start.step.whole && carry_->size == wanted) {
+      start.control_payload = {carry_->bytes.data() + start.step.bytes, wanted - start.step.bytes};
+      start.complete = true;
+      return start;
+    }
+    if (input_.empty()) return start;
+    const std::size_t count = std::min(wanted - carry_->size, input_.size());
+    std::memcpy(carry_->bytes.data() + carry_->size, input_.data(), count);
+    carry_->size += count;
+    input_ = input_.subspan(count);
+  }
+}
+
+Error Protocol::judge_data_frame(const FrameHeader& header) const {
+  const bool continuation = header.opcode == Opcode::kContinuation;
+  if (continuation && !message_open_) return Error::kStrayContinuation;
+  // 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
+  // message".
+  if (!continuation && message_open_) return Error::kInterleavedMessage;
+  if (close_written_) return Error::kNone;  // dropped as it comes: it needs no room
+  if (header.payload_bytes > config_->message_bytes_max - message_.size())
+    return Error::kMessageTooBig;
+  if (message_open_ && fragments_ == config_->message_fragments_max)
+    return Error::kTooManyFragments;
+  return Error::kNone;
+}
+
+Event Protocol::begin_data_frame(const FrameHeader& header) {
+  carry_.reset();
+  if (const Error error = judge_data_frame(header); error != Error::kNone) return {.error = error};
+  const bool first = header.opcode != Opcode::kContinuation;
+  if (first) {
+    message_opcode_ = header.opcode;
+    if (header.fin && header.payload_bytes <= input_.size()) return deliver_whole_frame(header);
+    utf8_.reset();
+    fragments_ = 0;
+    if (!close_written_) message_ = config_->pool->take();
+  }
+  ++fragments_;
+  message_open_ = true;
+  frame_fin_ = header.fin;
+  frame_bytes_left_ = header.payload_bytes;
+  mask_key_ = header.mask_key;
+  state_ = State::kPayload;
+  return {};
+}
+
+// The common case: a message of one frame, all of it here. No copy.
+Event Protocol::deliver_whole_frame(const FrameHeader& header) {
+  const core::Bytes payload = input_.first(static_cast<std::size_t>(header.payload_bytes));
+  input_ = input_.subspan(payload.size());
+  if (close_written_) return {};
+  if (from_client()) apply_mask(payload, header.mask_key);
+  if (header.opcode == Opcode::kText && !valid_utf8(payload)) return {.error = Error::kInvalidUtf8};
+  return {.kind = Event::Kind::kMessage, .opcode = header.opcode, .payload = payload};
+}
+
+Event Protocol::gather_payload() {
+  std::size_t count = std::exchange(direct_bytes_, 0);
+  if (count == 0) {
+    count = static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, input_.size()));
+    if (!close_written_) message_.append(input_.first(count));
+    input_ = input_.subspan(count);
+  }
+  frame_bytes_left_ -= count;
+  if (!close_written_ && !accept_piece(message_.bytes().last(count))) {
+    return {.error = Error::kInvalidUtf8};
+  }
+  return frame_bytes_left_ == 0 ? finish_data_frame() : Event{};
+}
+
+// Unmasks and validates payload just gathered, while it is warm.
+bool Protocol::accept_piece(core::Bytes piece) {
+  if (from_client()) {
+    apply_mask(piece, mask_key_);
+    mask_key_ = mask_key_.advanced(piece.size());
+  }
+  return message_opcode_ != Opcode::kText || utf8_.feed(piece);
+}
+
+core::Bytes Protocol::payload_space() {
+  if (state_ != State::kPayload || !input_.empty() || direct_bytes_ != 0 || close_written_) return {};
+  constexpr std::size_t kWorthwhile = 4096;
+  if (frame_bytes_left_ < kWorthwhile) return {};
+  const auto wanted =
+      std::min<std::uint64_t>(frame_bytes_left_, std::max(kWorthwhile, message_.size()));
+  const core::Bytes room = message_.prepare(static_cast<std::size_t>(wanted));
+  return room.first(
+      static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), frame_bytes_left_)));
+}
+
+void Protocol::payload_received(std::size_t count) {
+  WS_CHECK(count <= frame_bytes_left_);
+  WS_CHECK(!close_written_);
+  message_.commit(count);
+  direct_bytes_ = static_cast<std::uint32_t>(count);
+}
+
+Event Protocol::finish_data_frame() {
+  state_ = State::kHeader;
+  if (!frame_fin_) return {};
+  message_open_ = false;
+  if (close_written_) return {};
+  // 8.1: text "MUST" be whole UTF-8; a message may not end inside a character.
+  if (message_opcode_ == Opcode::kText && !utf8_.complete()) return {.error = Error::kInvalidUtf8};
+  message_delivered_ = true;
+  return {.kind = Event::Kind::kMessage, .opcode = message_opcode_, .payload = message_.bytes()};
+}
+
+Event Protocol::control_event(const FrameHeader& header, core::Bytes payload, core::Buffer& out) {
+  carry_spent_ = carry_ != nullptr;  // the event may show bytes in it
+  if (from_client()) apply_mask(payload, header.mask_key);
+  switch (header.opcode) {
+    case Opcode::kPing:
+      answer_ping(payload, out);
+      return {.kind = Event::Kind::kPing, .opcode = Opcode::kPing, .payload = payload};
+    case Opcode::kPong:
+      return {.kind = Event::Kind::kPong, .opcode = Opcode::kPong, .payload = payload};
+    default:
+      return close_event(payload, out);
+  }
+}
+
+// 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it
+// already received a Close frame." After our own Close nothing follows it.
+void Protocol::answer_ping(core::ConstBytes payload, core::Buffer& out) {
+  if (close_written_) return;
+  if (!pongs_held_) return encode_frame(out, config_->self, Opcode::kPong, payload);
+  if (!held_pong_) held_pong_ = std::make_unique<HeldPong>();
+  held_pong_->size = payload.size();
+  std::copy(payload.begin(), payload.end(), held_pong_->bytes.begin());
+}
+
+void Protocol::release_pong(core::Buffer& out) {
+  if (!held_pong_) return;
+  if (!close_written_) {
+    encode_frame(out, config_->self, Opcode::kPong, {held_pong_->bytes.data(), held_pong_->size});
+  }
+  held_pong_.reset();
+}
+
+Event Protocol::close_event(core::ConstBytes body, core::Buffer& out) {
+  Event event{.kind = Event::Kind::kClosed, .opcode = Opcode::kClose};
+  // 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".
+  if (body.size() == 1) return {.error = Error::kBadCloseBody};
+  if (!body.empty()) {
+    const auto code = core::load_be<std::uint16_t>(body.data());
+    if (!is_valid_close_code(code)) return {.error = Error::kBadCloseBody};
+    event.code = static_cast<CloseCode>(code);
+    event.payload = body.subspan(2);
+    if (!valid_utf8(event.payload)) return {.error = Error::kInvalidUtf8};
+  }
+  // "When sending a Close frame in response, the endpoint typically echos the status code it
+  // received."
+  close(out, event.code, {});
+  end();
+  return event;
+}
+
+void Protocol::close(core::Buffer& out, CloseCode code, std::string_view reason) {
+  if (close_written_) return;
+  close_written_ = true;
+  encode_close(out, config_->self, code, reason);
+  // What was gathered of a message will not be delivered any more.
+  if (!message_delivered_) config_->pool->give(message_);
+}
+
+void Protocol::abort(core::Buffer& out, CloseCode code, std::string_view reason) {
+  close(out, code, reason);
+  end();
+}
+
+void Protocol::end() {
+  state_ = State::kEnded;
+  input_ = {};
+}
+
+Event Protocol::fail(Error error, core::Buffer& out) {
+  abort(out, close_code(error), describe(error));
+  return {.kind = Event::Kind::kFailed, .error = error, .code = close_code(error)};
+}
+
+}  // namespace ws::proto

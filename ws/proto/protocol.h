@@ -1,0 +1,148 @@
+// Internal. One WebSocket connection as a pure state machine: bytes in, events and answer bytes
+// out.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "core/buffer.h"
+#include "core/buffer_pool.h"
+#include "ws/proto/close_code.h"
+#include "ws/proto/encoder.h"
+#include "ws/proto/error.h"
+#include "ws/proto/frame.h"
+#include "ws/proto/utf8.h"
+
+namespace ws::proto {
+
+struct Event {
+  enum class Kind : std::uint8_t {
+    kNone,     // everything lent is decoded
+    kMessage,  // opcode says text (valid UTF-8) or binary
+    kPing,     // already answered
+    kPong,
+    kClosed,  // the peer's Close, already answered: flush, then close TCP. code, payload = reason
+    kFailed,  // the peer broke a rule; a Close frame with `code` is written: flush, then close TCP
+  };
+  Kind kind = Kind::kNone;
+  Opcode opcode = Opcode::kContinuation;
+  Error error = Error::kNone;
+  CloseCode code = CloseCode::kNoStatus;
+  core::ConstBytes payload{};  // valid until the next call of receive() or next()
+};
+
+// What the connections of one thread and role share.
+struct ProtocolConfig {
+  Sender self;
+  bool rsv1_claimed = false;  // by an extension
+  std::uint64_t message_bytes_max = 0;
+  std::uint32_t message_fragments_max = 0;
+  core::BufferPool* pool = nullptr;
+};
+
+// Both roles. No I/O, no clock. Everything it answers (pongs, the closing handshake, the Close of a
+// failure) goes to the `out` it is given, in order with what the caller writes there between
+// events, so whatever was owed precedes a failure's Close frame.
+//
+//   protocol.receive(bytes);
+//   while ((event = protocol.next(out)).kind != Event::Kind::kNone) handle(event);
+//
+// Memory while idle: none beyond the object. thread: one.
+class Protocol {
+ public:
+  explicit Protocol(const ProtocolConfig& config) : config_(&config) {}
+
+  // Lends received bytes, split anywhere; they are unmasked in place. They must stay valid until
+  // next() returned kNone, or until the caller took unread() away and will lend it again.
+  void receive(core::Bytes in) { input_ = in; }
+
+  // The next event in the lent bytes. A whole unfragmented frame is a view into them; anything else
+  // is gathered in a buffer that grows with the bytes received, never with a length announced.
+  // cost: no allocation for whole frames.
+  Event next(core::Buffer& out);
+
+  // What next() has not looked at yet; the caller that stops early keeps it.
+  core::Bytes unread() const { return input_; }
+
+  // Inside a large data frame: where its next bytes can be received without a copy, else empty. At
+  // most as much again as was received of the message, or 4 KiB. Afterwards call payload_received()
+  // and then next().
+  core::Bytes payload_space();
+  void payload_received(std::size_t count);
+
+  // Starts the closing handshake: writes Close. Messages that still come are dropped; the peer's
+  // Close ends it. No effect once a Close was written.
+  void close(core::Buffer& out, CloseCode code, std::string_view reason);
+  bool close_written() const { return close_written_; }
+  // Close without a handshake: writes Close unless one was written, and ignores everything that
+  // comes.
+  void abort(core::Buffer& out, CloseCode code, std::string_view reason);
+
+  // While the peer does not take our output, only the newest ping is remembered: RFC 6455 5.5.3 "an
+  // endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
+  void hold_pongs(bool hold) { pongs_held_ = hold; }
+  // Writes the pong held back, if there is one.
+  void release_pong(core::Buffer& out);
+
+  // Between the first byte of a message and its last; for assembly deadlines.
+  bool mid_message() const { return state_ == State::kPayload || message_open_ || carry_; }
+  // Bytes gathered of it so far.
+  std::size_t gathered_bytes() const { return message_.size(); }
+
+ private:
+  enum class State : std::uint8_t { kHeader, kPayload, kEnded };
+
+  // Start of a frame that a read tore apart: a header, or a whole control frame.
+  struct Carry {
+    std::size_t size = 0;
+    std::array<std::uint8_t, kFrameHeaderBytesMax + kControlPayloadBytesMax> bytes;
+  };
+  struct HeldPong {
+    std::size_t size;
+    std::array<std::uint8_t, kControlPayloadBytesMax> bytes;
+  };
+  // A frame's first bytes: its header and, for a control frame, its payload.
+  struct Start {
+    HeaderStep step;
+    core::Bytes control_payload;
+    bool complete = false;
+  };
+
+  Start take_start();
+  Start take_start_from_carry();
+  Event begin_data_frame(const FrameHeader& header);
+  Error judge_data_frame(const FrameHeader& header) const;
+  Event deliver_whole_frame(const FrameHeader& header);
+  Event gather_payload();
+  bool accept_piece(core::Bytes piece);
+  Event finish_data_frame();
+  Event control_event(const FrameHeader& header, core::Bytes payload, core::Buffer& out);
+  Event close_event(core::ConstBytes body, core::Buffer& out);
+  void answer_ping(core::ConstBytes payload, core::Buffer& out);
+  Event fail(Error error, core::Buffer& out);
+  void end();
+  bool from_client() const { return config_->self.role == Role::kServer; }
+
+  const ProtocolConfig* config_;
+  core::Bytes input_;
+  std::unique_ptr<Carry> carry_;
+  std::unique_ptr<HeldPong> held_pong_;
+  core::Buffer message_;                // payload of the open message, gathered
+  std::uint64_t frame_bytes_left_ = 0;  // of the data frame in progress
+  MaskKey mask_key_;                    // for the next byte of it
+  std::uint32_t direct_bytes_ = 0;      // received into payload_space(), not yet looked at
+  std::uint32_t fragments_ = 0;         // of the open message
+  Utf8Validator utf8_;
+  State state_ = State::kHeader;
+  Opcode message_opcode_ = Opcode::kBinary;
+  bool frame_fin_ = false;
+  bool carry_spent_ = false;        // the event just given may show it
+  bool message_open_ = false;       // a fragment without FIN came
+  bool message_delivered_ = false;  // message_ is still seen by the caller
+  bool close_written_ = false;
+  bool pongs_held_ = false;
+};
+
+}  // namespace ws::proto

@@ -1,0 +1,135 @@
+#include "ws/shard.h"
+
+#include <utility>
+
+#include "core/check.h"
+#include "core/log.h"
+
+namespace ws {
+
+namespace {
+
+// Beyond the limit this many are still let in, to be told 503 in proper form; what is above is
+// closed at accept.
+constexpr std::size_t kRefusalsMax = 32;
+
+}  // namespace
+
+Shard::Shard(Common& common) : common_(common), reactor_(this, &Shard::dispatch) {
+  protocol_config_.self = {.role = proto::Role::kServer};
+  protocol_config_.message_bytes_max = common.limits.message_bytes;
+  protocol_config_.message_fragments_max = common.limits.message_fragments;
+  protocol_config_.pool = &scratch_.pool;
+}
+
+core::Result<core::Ok> Shard::add_listener(net::Listener listener, bool tls) {
+  WS_CHECK(!tls || tls_);
+  const core::Id id{kListenerBit | static_cast<std::uint32_t>(listeners_.size()), 1};
+  const int fd = listener.fd();
+  const bool added =
+      listener.address().is_unix() ? reactor_.add_shared(fd, id) : reactor_.add(fd, id);
+  if (!added) return core::Error("epoll refuses the listener " + listener.address().to_string());
+  listeners_.push_back(std::make_unique<Listening>(std::move(listener), tls, core::TimerNode{}));
+  listeners_.back()->retry.owner = id;
+  return core::Ok{};
+}
+
+void Shard::run() {
+  reactor_.run();
+}
+
+void Shard::dispatch(void* self, core::Id id, std::uint32_t wake) {
+  static_cast<Shard*>(self)->on_wake(id, wake);
+}
+
+void Shard::on_wake(core::Id id, std::uint32_t wake) {
+  if (Link* link = links_.find(id)) {
+    if ((wake & core::kReap) == 0) return link->on_wake(wake);
+    link->reap();
+    links_.erase(id);
+    return end_if_empty();
+  }
+  const std::uint32_t listener = id.index & ~kListenerBit;
+  if ((id.index & kListenerBit) != 0 && listener < listeners_.size()) {
+    accept_from(*listeners_[listener]);
+  } else if (id == drain_timer_.owner && (wake & core::kTimer) != 0) {
+    links_.for_each([](Link& link, core::Id) { link.drop(CloseCause::kShutdown); });
+  }
+}
+
+void Shard::accept_from(Listening& listening) {
+  using State = net::Listener::Accepted::State;
+  for (std::uint32_t i = 0; i < limits().accepts_per_turn; ++i) {
+    net::Listener::Accepted accepted = listening.listener.accept();
+    switch (accepted.state) {
+      case State::kNone:
+        return;
+      case State::kOk:
+        admit(listening, std::move(accepted));
+        break;
+      case State::kRefused:
+        core::log(core::LogLevel::kWarn, "connection refused: no descriptor left");
+        break;
+      case State::kBackOff:
+        core::log(core::LogLevel::kWarn, "accept backs off: no descriptor or memory left");
+        reactor_.timers().arm(listening.retry, reactor_.now_ms() + net::Listener::kBackOffMs);
+        return;
+    }
+  }
+  reactor_.make_ready(listening.retry.owner);
+}
+
+void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
+  const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
+  bool refuse = count > limits().connections || shutting_down_;
+  if (refuse) core::log(core::LogLevel::kWarn, "connection limit reached");
+  if (count > limits().connections + kRefusalsMax) {
+    common_.connections.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  IpCounts::Entry* ip = nullptr;
+  if (const std::string key =
+          limits().connections_per_ip > 0 ? accepted.peer.ip_key() : std::string();
+      !key.empty()) {
+    bool over_limit = false;
+    ip = common_.ip_counts.add(key, limits().connections_per_ip, over_limit);
+    refuse |= over_limit;
+  }
+  std::unique_ptr<tls::Session> session;
+  if (listening.tls) session = std::make_unique<tls::Session>(*tls_);
+  const int fd = accepted.socket.fd();
+  Link& link = links_.emplace(*this, net::Transport(std::move(accepted.socket), std::move(session)),
+                              ip, refuse);
+  if (!reactor_.add(fd, link.id())) {
+    core::log(core::LogLevel::kWarn, "connection refused: epoll has no room");
+    links_.erase(link.id());
+  }
+}
+
+bool Shard::take_tls_handshake() {
+  if (handshake_turn_ != reactor_.turn()) {
+    handshake_turn_ = reactor_.turn();
+    handshakes_ = 0;
+  }
+  return handshakes_++ < limits().tls_handshakes_per_turn;
+}
+
+void Shard::shut_down(CloseCode code) {
+  if (std::exchange(shutting_down_, true)) return;
+  for (const auto& listening : listeners_) {
+    // Who connected before the stop is told so; closing the socket now would reset them.
+    accept_from(*listening);
+    reactor_.timers().cancel(listening->retry);
+    listening->listener.close();
+  }
+  links_.for_each([code](Link& link, core::Id) { link.shut_down(code); });
+  drain_timer_.owner = core::Id{kListenerBit | 0x7fffffff, 1};
+  reactor_.timers().arm(drain_timer_, reactor_.now_ms() + limits().drain_ms);
+  end_if_empty();
+}
+
+void Shard::end_if_empty() {
+  if (shutting_down_ && links_.size() == 0) reactor_.stop();
+}
+
+}  // namespace ws

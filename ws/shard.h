@@ -1,0 +1,97 @@
+// Internal. One reactor thread with its listeners and links.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/limits.h"
+#include "core/reactor.h"
+#include "core/slab.h"
+#include "net/listener.h"
+#include "net/transport.h"
+#include "tls/context.h"
+#include "ws/ip_counts.h"
+#include "ws/link.h"
+#include "ws/proto/protocol.h"
+#include "ws/router.h"
+
+namespace ws {
+
+// What all shards of a server share. Constant while they run, but for the two counters.
+struct Common {
+  Limits limits;
+  std::vector<std::string> origins;
+  Router router;
+  std::atomic<std::size_t> connections{0};
+  IpCounts ip_counts;
+};
+
+// thread: everything but post() belongs to the thread in run(), or to the one that sets it up
+// before that.
+class Shard {
+ public:
+  explicit Shard(Common& common);
+
+  // Before run(). tls: serve wss with the context.
+  core::Result<core::Ok> add_listener(net::Listener listener, bool tls);
+  void set_tls(tls::Context context) { tls_ = std::move(context); }
+
+  void run();
+  void post(core::Task task) { reactor_.post(std::move(task)); }  // thread: any
+  // Listeners are drained and closed, peers told; run() returns when the last one is gone or after
+  // drain_ms.
+  void shut_down(CloseCode code);
+
+  // For its links.
+  core::Reactor& reactor() { return reactor_; }
+  net::Scratch& scratch() { return scratch_; }
+  Common& common() { return common_; }
+  const Limits& limits() const { return common_.limits; }
+  const proto::ProtocolConfig& protocol_config() const { return protocol_config_; }
+  // Output of the link whose event is being handled, until the end of that event.
+  core::Buffer& outbox() { return outbox_; }
+  const Link* current() const { return current_; }
+  void set_current(const Link* link) { current_ = link; }
+  // Messages the current event may still handle.
+  std::uint32_t& messages_left() { return messages_left_; }
+  // One of the TLS handshakes this turn may advance; false: none is left.
+  bool take_tls_handshake();
+  bool shutting_down() const { return shutting_down_; }
+
+ private:
+  // Ids of listeners carry this bit in their index; those of links never do.
+  static constexpr std::uint32_t kListenerBit = 1u << 31;
+  struct Listening {
+    net::Listener listener;
+    bool tls;
+    core::TimerNode retry;
+  };
+
+  static void dispatch(void* self, core::Id id, std::uint32_t wake);
+  void on_wake(core::Id id, std::uint32_t wake);
+  void accept_from(Listening& listening);
+  void admit(Listening& listening, net::Listener::Accepted accepted);
+  void end_if_empty();
+
+  Common& common_;
+  core::Reactor reactor_;
+  net::Scratch scratch_;
+  core::Buffer outbox_;
+  proto::ProtocolConfig protocol_config_;
+  std::optional<tls::Context> tls_;
+  std::vector<std::unique_ptr<Listening>> listeners_;
+  core::Slab<Link> links_;
+  core::TimerNode drain_timer_;
+  const Link* current_ = nullptr;
+  std::uint32_t messages_left_ = 0;
+  std::uint64_t handshake_turn_ = 0;
+  std::uint32_t handshakes_ = 0;  // in that turn
+  bool shutting_down_ = false;
+};
+
+}  // namespace ws
