@@ -48,11 +48,6 @@ void Buffer::make_room(std::size_t count) {
   capacity_ = static_cast<std::uint32_t>(wanted);
 }
 
-void Buffer::commit(std::size_t count) {
-  WS_CHECK(count <= capacity_ - end_);
-  end_ += static_cast<std::uint32_t>(count);
-}
-
 void Buffer::append(ConstBytes bytes) {
   if (bytes.empty()) return;
   std::memcpy(prepare(bytes.size()).data(), bytes.data(), bytes.size());

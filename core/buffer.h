@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 
+#include "core/check.h"
+
 namespace ws::core {
 
 using Bytes = std::span<std::uint8_t>;
@@ -33,7 +35,10 @@ class Buffer {
     if (capacity_ - end_ < count) make_room(count);
     return {bytes_.get() + end_, capacity_ - end_};
   }
-  void commit(std::size_t count);
+  void commit(std::size_t count) {
+    WS_DCHECK(count <= capacity_ - end_);
+    end_ += static_cast<std::uint32_t>(count);
+  }
   void append(ConstBytes bytes);       // `bytes` may not lie in this buffer
   void consume(std::size_t count);     // from the front
   void clear() { begin_ = end_ = 0; }  // keeps the memory

@@ -70,13 +70,14 @@ std::string text_of(const ASN1_TIME* time) {
 core::Result<core::Ok> check_key(const Certificate& certificate, const std::string& cert_file,
                                  const std::string& key_file) {
   for (const X509Ptr& candidate : certificate.chain) {
-    if (X509_check_private_key(candidate.get(), certificate.key.get()) != 1) continue;
+    const int belongs = X509_check_private_key(candidate.get(), certificate.key.get());
+    ERR_clear_error();
+    if (belongs != 1) continue;
     if (candidate == certificate.chain.front()) return core::Ok{};
     return file_error(cert_file,
                       "is in the wrong order; put the server's own certificate first and its "
                       "issuers after it");
   }
-  ERR_clear_error();
   return file_error(key_file, "the private key does not belong to " + cert_file +
                                   "; pass the key that was used to request that certificate");
 }

@@ -53,7 +53,9 @@ void random_bytes(std::span<std::uint8_t> out) {
   WS_CHECK(RAND_bytes_ex(nullptr, out.data(), out.size(), 0) == 1);
 }
 
-std::string library_version() { return OpenSSL_version(OPENSSL_VERSION); }
+std::string library_version() {
+  return OpenSSL_version(OPENSSL_VERSION);
+}
 
 bool allocates_by_announcement() {
   constexpr unsigned long kMended = 0x30000150;  // 3.0.21, as 0xMNN00PP0

@@ -196,7 +196,8 @@ void Session::close_notify() {
 
 void Session::fail() {
   if (failure_.empty()) {
-    const char* reason = ERR_reason_error_string(ERR_peek_error());
+    // The newest: what it meant for TLS, above what the ciphers and encodings below had to say.
+    const char* reason = ERR_reason_error_string(ERR_peek_last_error());
     failure_ = reason == nullptr ? "OpenSSL failed without a reason" : reason;
     const long verdict = ssl_ == nullptr ? X509_V_OK : SSL_get_verify_result(ssl_);
     if (verdict != X509_V_OK) {

@@ -45,7 +45,7 @@ void Link::on_wake(std::uint32_t wake) {
   if ((wake & (core::kReadable | core::kHangup)) != 0) readable_ = true;
   if ((wake & core::kWritable) != 0) {
     writable_ = true;
-    if (unsent()) drain_queue();
+    drain_queue();
   }
   if ((wake & core::kTimer) != 0) on_timer();
   if (readable_ || (wake & core::kResume) != 0) read_input();
@@ -57,13 +57,13 @@ void Link::read_input() {
   if (undecoded_) decode_backlog();
   if (at_end_ && !undecoded_) return ended_by_peer();
   std::uint32_t bytes_left = shard_.limits().link_bytes_per_turn;
-  while (readable_ && !dead() && !paused()) {
+  while (readable_ && !dead() && !paused_) {
     // No edge will remind us of what a budget leaves behind.
     if (bytes_left == 0 || shard_.messages_left() == 0) return make_ready();
     if (transport_.handshaking() && !shard_.take_tls_handshake()) return make_ready();
     read_once(bytes_left);
   }
-  if (undecoded_ && !dead() && !paused()) make_ready();
+  if (undecoded_ && !dead() && !paused_) make_ready();
 }
 
 void Link::read_once(std::uint32_t& bytes_left) {
@@ -167,16 +167,21 @@ void Link::decode(core::Bytes bytes) {
   protocol_.hold_pongs(unsent());
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
+  core::Buffer& out = sink();
   for (;;) {
-    if (messages_left == 0 || paused()) {
+    if (messages_left == 0 || paused_) {
       undecoded_ = true;
       if (!protocol_.unread().empty()) extra().backlog.append(protocol_.unread());
       break;
     }
-    const Event event = protocol_.next(sink());
+    const Event event = protocol_.next(out);
     if (event.kind == Event::Kind::kNone) break;
     --messages_left;
-    handle(event);
+    if (event.kind == Event::Kind::kMessage) {
+      deliver(event);
+    } else {
+      handle(event);
+    }
   }
   note_assembly();
 }
@@ -187,15 +192,15 @@ void Link::decode_backlog() {
   decode(backlog.bytes());
 }
 
+void Link::deliver(const Event& event) {
+  assembling_ = false;
+  if (!handlers_->on_message || phase_ != Phase::kOpen) return;
+  const auto type = event.opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary;
+  guard([&](Conn& conn) { handlers_->on_message(conn, {type, event.payload}); });
+}
+
 void Link::handle(const Event& event) {
   switch (event.kind) {
-    case Event::Kind::kMessage: {
-      assembling_ = false;
-      if (!handlers_->on_message || phase_ != Phase::kOpen) return;
-      const Message message{
-          event.opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary, event.payload};
-      return guard([&](Conn& conn) { handlers_->on_message(conn, message); });
-    }
     case Event::Kind::kClosed: {
       const auto* text = reinterpret_cast<const char*>(event.payload.data());
       const CloseCause cause = phase_ == Phase::kClosing ? close_cause_ : CloseCause::kPeer;
@@ -204,6 +209,7 @@ void Link::handle(const Event& event) {
     case Event::Kind::kFailed:
       log_event("protocol error", proto::describe(event.error));
       return finish(event.code, proto::describe(event.error), CloseCause::kProtocol);
+    case Event::Kind::kMessage:
     case Event::Kind::kPing:
     case Event::Kind::kPong:
     case Event::Kind::kNone:
@@ -321,11 +327,6 @@ void Link::log_event(std::string_view event, std::string_view reason) {
 
 core::Id Conn::id() const {
   return link_->id();
-}
-
-SendStatus Conn::send(const Message& message) {
-  return link_->send(message.type == MessageType::kText ? Opcode::kText : Opcode::kBinary,
-                     message.bytes);
 }
 
 void Conn::close(CloseCode code, std::string_view reason) {

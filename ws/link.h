@@ -76,6 +76,7 @@ class Link {
   void discard_input(std::uint32_t& bytes_left);
   void decode(core::Bytes bytes);
   void decode_backlog();
+  void deliver(const proto::Event& message);
   void handle(const proto::Event& event);
   void open(const Handlers& handlers);
   void refuse(OpeningAnswer answer);
@@ -88,15 +89,17 @@ class Link {
 
   // link_output.cc: what goes out
   core::Buffer& sink();
-  void write_parts(std::span<const iovec> parts);
+  std::size_t write_parts(std::span<const iovec> parts);
   void flush_outbox();
-  void keep_unsent(core::ConstBytes bytes);
+  void keep_unsent(std::span<const iovec> parts, std::size_t count);
+  void note_queued();
+  SendStatus send_direct(proto::Opcode opcode, core::ConstBytes payload);
+  core::Buffer& queue();
   void drain_queue();
   void settle();
   void finish_output();
-  bool unsent() const;
+  bool unsent() const { return queued_bytes() > 0 || transport_.pending(); }
   std::size_t queued_bytes() const { return extra_ ? extra_->queue.size() : 0; }
-  bool paused();
 
   // link_timer.cc: deadlines
   void arm(std::uint32_t in_ms);

@@ -24,79 +24,115 @@ iovec part(core::ConstBytes bytes) {
 
 }  // namespace
 
-SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload) {
-  if (phase_ != Phase::kOpen) return SendStatus::kClosed;
-  if (queued_bytes() > shard_.limits().queue_max_bytes) {
-    fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
-    return SendStatus::kDropped;
-  }
-  core::Buffer& out = sink();
-  const bool direct = payload.size() >= kDirectBytes && &out == &shard_.outbox();
-  if (direct) {
-    std::array<std::uint8_t, proto::kFrameHeaderBytesMax> header;
-    const std::size_t header_bytes = proto::encode_header(
-        header.data(),
-        {.payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true},
-        proto::Role::kServer);
-    const std::array<iovec, 3> parts{part(out.bytes()), part({header.data(), header_bytes}),
-                                     part(payload)};
-    write_parts(parts);
-    out.clear();
-  } else {
-    proto::encode_frame(out, shard_.protocol_config().self, opcode, payload);
-    if (&out == &shard_.outbox() && out.size() >= kOutboxBytes) flush_outbox();
-  }
-  return writable_ ? SendStatus::kSent : SendStatus::kQueued;
-}
-
-// Where this link's next bytes belong: the thread's outbox during its own event, its queue when
-// older bytes wait there or when it is not its turn (a flush at the end of the turn is then due).
+// Where this link's next bytes belong: in the thread's outbox during its own event, else in its
+// queue, and a flush at the end of the turn is due.
 core::Buffer& Link::sink() {
-  const bool its_turn = shard_.current() == this;
-  if (its_turn && !unsent()) return shard_.outbox();
-  if (!its_turn && !dirty_) {
+  if (shard_.current() == this) return shard_.outbox();
+  if (!dirty_) {
     dirty_ = true;
     shard_.reactor().mark_dirty(id());
   }
+  return queue();
+}
+
+SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload) {
+  if (phase_ != Phase::kOpen) return SendStatus::kClosed;
+  const bool its_turn = shard_.current() == this;
+  core::Buffer& out = its_turn ? shard_.outbox() : sink();
+  if (queued_bytes() + out.size() > shard_.limits().queue_max_bytes) {
+    fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
+    return SendStatus::kDropped;
+  }
+  const bool direct = its_turn && !unsent();
+  if (direct && payload.size() >= kDirectBytes) return send_direct(opcode, payload);
+  proto::encode_frame(out, shard_.protocol_config().self, opcode, payload);
+  // Not while older bytes wait: the queue may hold the very message that a handler is looking at,
+  // and must not move.
+  if (direct && out.size() >= kOutboxBytes) flush_outbox();
+  return direct ? SendStatus::kSent : SendStatus::kQueued;
+}
+
+SendStatus Conn::send(const Message& message) {
+  const bool text = message.type == MessageType::kText;
+  return link_->send(text ? proto::Opcode::kText : proto::Opcode::kBinary, message.bytes);
+}
+
+SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload) {
+  core::Buffer& outbox = shard_.outbox();
+  std::array<std::uint8_t, proto::kFrameHeaderBytesMax> header;
+  const std::size_t header_bytes = proto::encode_header(
+      header.data(),
+      {.payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true},
+      proto::Role::kServer);
+  const std::array<iovec, 3> parts{part(outbox.bytes()), part({header.data(), header_bytes}),
+                                   part(payload)};
+  const std::size_t refused = write_parts(parts);
+  outbox.clear();
+  if (refused == 0) return SendStatus::kSent;
+  // An echo of a gathered message keeps the memory it was gathered in instead of copying it.
+  if (refused <= payload.size()) {
+    if (core::Buffer message = protocol_.take_message(payload); !message.empty()) {
+      message.consume(payload.size() - refused);
+      extra().queue = std::move(message);
+      note_queued();
+      return SendStatus::kQueued;
+    }
+  }
+  keep_unsent(parts, refused);
+  return SendStatus::kQueued;
+}
+
+core::Buffer& Link::queue() {
   core::Buffer& queue = extra().queue;
   if (queue.capacity() == 0) queue = shard_.scratch().pool.take();
   return queue;
 }
 
-bool Link::unsent() const {
-  return queued_bytes() > 0 || transport_.pending();
+// One system call for all parts. Returns how many bytes, counted from the end, the socket did not
+// take.
+std::size_t Link::write_parts(std::span<const iovec> parts) {
+  std::size_t refused = 0;
+  for (const iovec& p : parts) refused += p.iov_len;
+  const net::Transport::Output output = transport_.write(parts, shard_.scratch());
+  if (output.failed) {
+    drop(CloseCause::kPeer);
+    return 0;
+  }
+  refused -= output.bytes;
+  if (refused > 0 || transport_.pending()) writable_ = false;
+  return refused;
 }
 
-// One system call for all parts; what the socket refuses is copied to the queue.
-void Link::write_parts(std::span<const iovec> parts) {
-  const net::Transport::Output output = transport_.write(parts, shard_.scratch());
-  if (output.failed) return drop(CloseCause::kPeer);
-  std::size_t taken = output.bytes;
+// Copies the last `count` bytes of the parts to the queue.
+void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
+  std::size_t skip = 0;
+  for (const iovec& p : parts) skip += p.iov_len;
+  skip -= count;
   for (const iovec& p : parts) {
     const core::ConstBytes bytes{static_cast<const std::uint8_t*>(p.iov_base), p.iov_len};
-    const std::size_t skip = std::min(taken, bytes.size());
-    taken -= skip;
-    keep_unsent(bytes.subspan(skip));
+    const std::size_t skipped = std::min(skip, bytes.size());
+    skip -= skipped;
+    queue().append(bytes.subspan(skipped));
   }
-  if (unsent()) writable_ = false;
+  note_queued();
 }
 
-void Link::keep_unsent(core::ConstBytes bytes) {
-  if (bytes.empty()) return;
-  core::Buffer& queue = extra().queue;
-  if (queue.capacity() == 0) queue = shard_.scratch().pool.take();
-  queue.append(bytes);
+void Link::note_queued() {
+  if (queued_bytes() > shard_.limits().queue_high_bytes) paused_ = true;
 }
 
 void Link::flush_outbox() {
   core::Buffer& outbox = shard_.outbox();
   if (outbox.empty()) return;
-  const iovec whole = part(outbox.bytes());
-  write_parts({&whole, 1});
+  const std::array<iovec, 1> whole{part(outbox.bytes())};
+  // What is older goes first.
+  const std::size_t refused = unsent() ? outbox.size() : write_parts(whole);
+  if (refused > 0 && !dead()) keep_unsent(whole, refused);
   outbox.clear();
 }
 
 void Link::drain_queue() {
+  if (!unsent()) return;
   if (!transport_.flush(shard_.scratch())) return drop(CloseCause::kPeer);
   if (queued_bytes() > 0) {
     core::Buffer& queue = extra_->queue;
@@ -114,13 +150,10 @@ void Link::drain_queue() {
 // The end of a link's event: everything it answered leaves in one system call, and phases that wait
 // for that move on.
 void Link::settle() {
+  if (dead()) return shard_.outbox().clear();
+  if (!unsent()) protocol_.release_pong(shard_.outbox());
   flush_outbox();
-  if (writable_ && unsent() && !dead()) drain_queue();
-  if (!dead() && !unsent()) {
-    protocol_.release_pong(shard_.outbox());
-    flush_outbox();
-  }
-  shard_.outbox().clear();  // of a link that died meanwhile
+  if (writable_ && !dead()) drain_queue();
   if (dead()) return;
   // Low mark: a quarter of the high one, so that reading resumes in bulk.
   if (paused_ && queued_bytes() <= shard_.limits().queue_high_bytes / 4) {
@@ -128,11 +161,6 @@ void Link::settle() {
     make_ready();
   }
   if (phase_ == Phase::kFinishing && !unsent()) finish_output();
-}
-
-bool Link::paused() {
-  if (queued_bytes() > shard_.limits().queue_high_bytes) paused_ = true;
-  return paused_;
 }
 
 // "the server MUST close the WebSocket connection, and SHOULD close the TCP connection immediately"

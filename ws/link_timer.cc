@@ -66,7 +66,7 @@ std::uint32_t Link::check_assembly() {
   if (elapsed_ms < limits.assembly_ms) return limits.assembly_ms - elapsed_ms;
   const std::uint64_t flowed = protocol_.gathered_bytes() - assembly_bytes_;
   // Not its fault while we do not read.
-  if (!paused() && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
+  if (!paused_ && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
     fail(CloseCode::kPolicyViolation, "message took too long", CloseCause::kTimeout);
     return 0;
   }

@@ -20,18 +20,6 @@ MaskKey MaskKeys::next() {
   return key;
 }
 
-void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::ConstBytes payload) {
-  FrameHeader header{
-      .payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true};
-  if (sender.role == Role::kClient) header.mask_key = sender.keys->next();
-  const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
-  const std::size_t header_bytes = encode_header(room.data(), header, sender.role);
-  const core::Bytes copy = room.subspan(header_bytes, payload.size());
-  if (!payload.empty()) std::memcpy(copy.data(), payload.data(), payload.size());
-  if (sender.role == Role::kClient) apply_mask(copy, header.mask_key);
-  out.commit(header_bytes + payload.size());
-}
-
 void encode_close(core::Buffer& out, Sender sender, CloseCode code, std::string_view reason) {
   if (code == CloseCode::kNoStatus) return encode_frame(out, sender, Opcode::kClose, {});
   std::array<std::uint8_t, kControlPayloadBytesMax> body;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "core/buffer.h"
@@ -29,7 +30,18 @@ struct Sender {
 };
 
 // Appends one whole frame. payload: may not lie in `out`.
-void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::ConstBytes payload);
+inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode,
+                         core::ConstBytes payload) {
+  FrameHeader header{
+      .payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true};
+  if (sender.role == Role::kClient) header.mask_key = sender.keys->next();
+  const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
+  const std::size_t header_bytes = encode_header(room.data(), header, sender.role);
+  const core::Bytes copy = room.subspan(header_bytes, payload.size());
+  if (!payload.empty()) std::memcpy(copy.data(), payload.data(), payload.size());
+  if (sender.role == Role::kClient) apply_mask(copy, header.mask_key);
+  out.commit(header_bytes + payload.size());
+}
 
 // Appends a Close frame; kNoStatus makes an empty one. reason: UTF-8, cut to the 123 bytes that
 // fit, at a character's edge.

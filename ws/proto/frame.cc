@@ -2,22 +2,15 @@
 
 #include <cstring>
 
-#include "core/check.h"
 #include "core/endian.h"
 
 namespace ws::proto {
 
 using core::load_be;
-using core::store_be;
 
 namespace {
 
-constexpr std::uint8_t kFinBit = 0x80;
-constexpr std::uint8_t kRsv1Bit = 0x40;
 constexpr std::uint8_t kRsv23Bits = 0x30;
-constexpr std::uint8_t kMaskBit = 0x80;
-constexpr std::uint8_t kLength16 = 126;
-constexpr std::uint8_t kLength64 = 127;
 
 Error judge_first_byte(std::uint8_t byte, bool rsv1_claimed) {
   const auto opcode = static_cast<Opcode>(byte & 0x0f);
@@ -85,30 +78,6 @@ HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver, bool r
   if (key_bytes != 0) std::memcpy(header.mask_key.bytes, &in[2 + length_bytes], key_bytes);
   step.whole = true;
   return step;
-}
-
-std::size_t encode_header(std::uint8_t* out, const FrameHeader& header, Role sender) {
-  WS_DCHECK(!is_control(header.opcode) || header.payload_bytes <= kControlPayloadBytesMax);
-  out[0] = static_cast<std::uint8_t>((header.fin ? kFinBit : 0) | (header.rsv1 ? kRsv1Bit : 0) |
-                                     static_cast<unsigned>(header.opcode));
-  const std::uint8_t mask_bit = sender == Role::kClient ? kMaskBit : 0;
-  std::size_t size = 2;
-  if (header.payload_bytes < 126) {
-    out[1] = static_cast<std::uint8_t>(mask_bit | header.payload_bytes);
-  } else if (header.payload_bytes < 65536) {
-    out[1] = mask_bit | kLength16;
-    store_be(out + 2, static_cast<std::uint16_t>(header.payload_bytes));
-    size = 4;
-  } else {
-    out[1] = mask_bit | kLength64;
-    store_be(out + 2, header.payload_bytes);
-    size = 10;
-  }
-  if (sender == Role::kClient) {
-    std::memcpy(out + size, header.mask_key.bytes, 4);
-    size += 4;
-  }
-  return size;
 }
 
 }  // namespace ws::proto

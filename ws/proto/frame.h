@@ -4,8 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
+#include "core/check.h"
+#include "core/endian.h"
 #include "ws/proto/error.h"
 #include "ws/proto/mask.h"
 #include "ws/proto/opcode.h"
@@ -14,6 +17,14 @@ namespace ws::proto {
 
 inline constexpr std::size_t kFrameHeaderBytesMax = 14;  // 2 + 8 of length + 4 of masking key
 inline constexpr std::size_t kControlPayloadBytesMax = 125;
+
+// The two fixed bytes: FIN, RSV1-3 and the opcode; the mask bit and a length up to 125, or which
+// longer form follows.
+inline constexpr std::uint8_t kFinBit = 0x80;
+inline constexpr std::uint8_t kRsv1Bit = 0x40;
+inline constexpr std::uint8_t kMaskBit = 0x80;
+inline constexpr std::uint8_t kLength16 = 126;
+inline constexpr std::uint8_t kLength64 = 127;
 
 struct FrameHeader {
   std::uint64_t payload_bytes = 0;
@@ -45,6 +56,28 @@ constexpr std::size_t encoded_header_bytes(std::uint64_t payload_bytes, Role sen
 
 // Writes a header in its minimal form; a client's carries header.mask_key. Returns its size.
 // out: at least kFrameHeaderBytesMax bytes.
-std::size_t encode_header(std::uint8_t* out, const FrameHeader& header, Role sender);
+inline std::size_t encode_header(std::uint8_t* out, const FrameHeader& header, Role sender) {
+  WS_DCHECK(!is_control(header.opcode) || header.payload_bytes <= kControlPayloadBytesMax);
+  out[0] = static_cast<std::uint8_t>((header.fin ? kFinBit : 0) | (header.rsv1 ? kRsv1Bit : 0) |
+                                     static_cast<unsigned>(header.opcode));
+  const std::uint8_t mask_bit = sender == Role::kClient ? kMaskBit : 0;
+  std::size_t size = 2;
+  if (header.payload_bytes < 126) {
+    out[1] = static_cast<std::uint8_t>(mask_bit | header.payload_bytes);
+  } else if (header.payload_bytes < 65536) {
+    out[1] = mask_bit | kLength16;
+    core::store_be(out + 2, static_cast<std::uint16_t>(header.payload_bytes));
+    size = 4;
+  } else {
+    out[1] = mask_bit | kLength64;
+    core::store_be(out + 2, header.payload_bytes);
+    size = 10;
+  }
+  if (sender == Role::kClient) {
+    std::memcpy(out + size, header.mask_key.bytes, 4);
+    size += 4;
+  }
+  return size;
+}
 
 }  // namespace ws::proto

@@ -9,7 +9,39 @@
 
 namespace ws::proto {
 
+// Most frames are whole short messages, alone or in a row, and a server tells them by their first
+// two bytes. Takes one of them if nothing is unusual, in half the time of the general way, which
+// finds the same.
+inline bool Protocol::take_short_message(Event& event) {
+  constexpr std::size_t kHeaderBytes = 6;
+  const bool unusual = state_ != State::kHeader || message_open_ || message_delivered_ ||
+                       close_written_ || carry_ || !from_client();
+  if (unusual || input_.size() < kHeaderBytes) return false;
+  const std::uint8_t* bytes = input_.data();
+  const auto opcode = static_cast<Opcode>(bytes[0] ^ kFinBit);
+  const std::size_t payload_bytes = std::size_t{bytes[1]} - kMaskBit;  // wraps when unmasked
+  if (opcode != Opcode::kText && opcode != Opcode::kBinary) return false;
+  if (payload_bytes >= kLength16 || payload_bytes > config_->message_bytes_max) return false;
+  if (input_.size() < kHeaderBytes + payload_bytes) return false;
+
+  const core::Bytes payload = input_.subspan(kHeaderBytes, payload_bytes);
+  MaskKey key;
+  std::memcpy(key.bytes, bytes + 2, sizeof key.bytes);
+  apply_mask(payload, key);
+  if (opcode == Opcode::kText && !valid_utf8(payload)) {
+    apply_mask(payload, key);  // back, for the general way to refuse
+    return false;
+  }
+  input_ = input_.subspan(kHeaderBytes + payload_bytes);
+  event.kind = Event::Kind::kMessage;
+  event.opcode = opcode;
+  event.payload = payload;
+  return true;
+}
+
 Event Protocol::next(core::Buffer& out) {
+  Event event;
+  if (take_short_message(event)) return event;
   if (message_delivered_) {
     config_->pool->give(message_);
     message_delivered_ = false;
@@ -19,7 +51,6 @@ Event Protocol::next(core::Buffer& out) {
     carry_spent_ = false;
   }
   while (state_ != State::kEnded) {
-    Event event;
     if (state_ == State::kPayload) {
       if (input_.empty() && direct_bytes_ == 0 && frame_bytes_left_ > 0) return {};
       event = gather_payload();
@@ -153,8 +184,15 @@ bool Protocol::accept_piece(core::Bytes piece) {
   return message_opcode_ != Opcode::kText || utf8_.feed(piece);
 }
 
+core::Buffer Protocol::take_message(core::ConstBytes payload) {
+  const bool held =
+      message_delivered_ && payload.data() == message_.data() && payload.size() == message_.size();
+  return held ? std::move(message_) : core::Buffer{};
+}
+
 core::Bytes Protocol::payload_space() {
-  if (state_ != State::kPayload || !input_.empty() || direct_bytes_ != 0 || close_written_) return {};
+  if (state_ != State::kPayload || !input_.empty() || direct_bytes_ != 0 || close_written_)
+    return {};
   constexpr std::size_t kWorthwhile = 4096;
   if (frame_bytes_left_ < kWorthwhile) return {};
   const auto wanted =

@@ -72,6 +72,10 @@ class Protocol {
   core::Bytes payload_space();
   void payload_received(std::size_t count);
 
+  // The memory of the message just delivered, for a caller that needs its bytes beyond the next
+  // call. Empty when `payload` is not all of it or is a view into the lent bytes.
+  core::Buffer take_message(core::ConstBytes payload);
+
   // Starts the closing handshake: writes Close. Messages that still come are dropped; the peer's
   // Close ends it. No effect once a Close was written.
   void close(core::Buffer& out, CloseCode code, std::string_view reason);
@@ -110,6 +114,7 @@ class Protocol {
     bool complete = false;
   };
 
+  bool take_short_message(Event& event);
   Start take_start();
   Start take_start_from_carry();
   Event begin_data_frame(const FrameHeader& header);
@@ -135,14 +140,15 @@ class Protocol {
   std::uint32_t direct_bytes_ = 0;      // received into payload_space(), not yet looked at
   std::uint32_t fragments_ = 0;         // of the open message
   Utf8Validator utf8_;
-  State state_ = State::kHeader;
   Opcode message_opcode_ = Opcode::kBinary;
-  bool frame_fin_ = false;
-  bool carry_spent_ = false;        // the event just given may show it
-  bool message_open_ = false;       // a fragment without FIN came
-  bool message_delivered_ = false;  // message_ is still seen by the caller
-  bool close_written_ = false;
-  bool pongs_held_ = false;
+  // One byte, so that the hot path tests it at once.
+  State state_ : 2 = State::kHeader;
+  bool carry_spent_ : 1 = false;        // the event just given may show it
+  bool message_open_ : 1 = false;       // a fragment without FIN came
+  bool message_delivered_ : 1 = false;  // message_ is still seen by the caller
+  bool close_written_ : 1 = false;
+  bool pongs_held_ : 1 = false;
+  bool frame_fin_ = false;  // of the data frame in progress
 };
 
 }  // namespace ws::proto
