@@ -26,6 +26,13 @@ constexpr std::size_t kRecordOverheadBytes = 29;
 // section 5.5).
 constexpr std::uint32_t kKeyUpdatesPerSecond = 100;
 
+// SSL_get_error() looks at the queue, so each call must find it empty. It nearly always is, and
+// asking is much cheaper than ERR_clear_error(), which walks all 16 entries regardless: a fifth of
+// the time of a small record.
+void clear_errors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 }  // namespace
 
 // The BIO is both ends of the wire: OpenSSL reads from the fed span and writes to pending_. It
@@ -106,7 +113,7 @@ struct Session::Callbacks {
 };
 
 Session::Session(const Context& context) : context_(context) {
-  ERR_clear_error();
+  clear_errors();
   ssl_ = SSL_new(context_.handle());
   BIO* bio = BIO_new(Callbacks::method());
   if (ssl_ == nullptr || bio == nullptr) {
@@ -122,9 +129,9 @@ Session::Session(const Context& context) : context_(context) {
 }
 
 Session::~Session() {
-  ERR_clear_error();
+  clear_errors();
   SSL_free(ssl_);
-  ERR_clear_error();
+  clear_errors();
 }
 
 void Session::feed(std::span<const std::uint8_t> ciphertext) {
@@ -138,7 +145,7 @@ Session::Unsealed Session::unseal(std::span<std::uint8_t> plain) {
   while (failure_.empty() && result.bytes < plain.size()) {
     const auto room = plain.subspan(result.bytes);
     std::size_t count = 0;
-    ERR_clear_error();
+    clear_errors();
     // One record at most per call, straight into the caller's memory.
     const int read = SSL_read_ex(ssl_, room.data(), room.size(), &count);
     if (!established_) established_ = SSL_is_init_finished(ssl_) == 1;
@@ -174,7 +181,7 @@ bool Session::seal(std::span<const std::uint8_t> plain) {
   pending_.prepare(plain.size() + records * kRecordOverheadBytes);
   while (!plain.empty()) {
     std::size_t count = 0;
-    ERR_clear_error();
+    clear_errors();
     // One record per call. It can only fail for want of memory, or when the peer sent the first
     // part of a handshake message and OpenSSL does not write before the rest has come.
     if (SSL_write_ex(ssl_, plain.data(), plain.size(), &count) != 1) {
@@ -189,7 +196,7 @@ bool Session::seal(std::span<const std::uint8_t> plain) {
 void Session::close_notify() {
   if (!established_ || !failure_.empty() || SSL_in_init(ssl_) != 0) return;
   if ((SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) return;
-  ERR_clear_error();
+  clear_errors();
   // 0 is no error: ours is sent, the peer's has not come.
   if (SSL_shutdown(ssl_) < 0) fail();
 }
@@ -204,7 +211,7 @@ void Session::fail() {
       failure_ += std::string(": ") + X509_verify_cert_error_string(verdict);
     }
   }
-  ERR_clear_error();
+  clear_errors();
 }
 
 void Session::count_key_update() {
@@ -227,7 +234,7 @@ std::string Session::cipher() const {
 std::string Session::peer_subject() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_);
   if (certificate == nullptr || SSL_get_verify_result(ssl_) != X509_V_OK) return {};
-  ERR_clear_error();
+  clear_errors();
   std::string subject;
   BIO* text = BIO_new(BIO_s_mem());
   // RFC 2253 form escapes everything that is not printable ASCII.
@@ -237,7 +244,7 @@ std::string Session::peer_subject() const {
     subject.assign(bytes, static_cast<std::size_t>(length));
   }
   BIO_free(text);
-  ERR_clear_error();
+  clear_errors();
   return subject;
 }
 

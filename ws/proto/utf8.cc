@@ -173,15 +173,16 @@ constexpr NibbleTable table_of(std::uint16_t BadPair::*nibble_set) {
   return table;
 }
 
-constexpr NibbleTable kHigh1 = table_of(&BadPair::high1);
-constexpr NibbleTable kLow1 = table_of(&BadPair::low1);
-constexpr NibbleTable kHigh2 = table_of(&BadPair::high2);
+// (Unused on a machine without a kernel, these and the constants below.)
+[[maybe_unused]] constexpr NibbleTable kHigh1 = table_of(&BadPair::high1);
+[[maybe_unused]] constexpr NibbleTable kLow1 = table_of(&BadPair::low1);
+[[maybe_unused]] constexpr NibbleTable kHigh2 = table_of(&BadPair::high2);
 
 // E0 and above want a tail after a tail 2 bytes on, F0 and above 3 bytes on. Subtracting these with
 // saturation leaves the top bit set in just those bytes.
 constexpr std::uint8_t kTopBit = 0x80;
-constexpr std::uint8_t kBelowE0 = 0xE0 - kTopBit;
-constexpr std::uint8_t kBelowF0 = 0xF0 - kTopBit;
+[[maybe_unused]] constexpr std::uint8_t kBelowE0 = 0xE0 - kTopBit;
+[[maybe_unused]] constexpr std::uint8_t kBelowF0 = 0xF0 - kTopBit;
 
 // The kernels are the same lines for different registers. The bytes 1, 2 and 3 places before come
 // from loads that start earlier, not from the registers of the block before: blocks do not depend

@@ -1,0 +1,98 @@
+// Peers that vanish: FIN and RST after every byte of a handshake and three messages (rows H8, T7
+// and E6; P8).
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "tests/conformance/conformance.h"
+#include "tests/support/raw_peer.h"
+#include "tests/support/test_server.h"
+
+namespace ws::test {
+namespace {
+
+enum class End { kFin, kReset };
+
+std::string conversation() {
+  return Request().str() + text("one") + fragmented(kBinary, "two", 2) + ping("three") +
+         text(std::string(200, 'x'));
+}
+
+void end(RawPeer& peer, End how) {
+  if (how == End::kReset) {
+    peer.reset();
+  } else {
+    peer.half_close();
+    // What is owed, then FIN: a peer that has finished writing is not left waiting.
+    while (!peer.read(20'000).empty()) continue;
+    EXPECT_TRUE(peer.ended());
+  }
+}
+
+// Plays `tear` for every number of bytes up to `bytes`, and then looks for traces.
+void tear_everywhere(TestServer& server, bool tls, std::size_t bytes,
+                     const std::function<void(std::size_t)>& tear) {
+  ASSERT_EQ(server.serves(tls), "");
+  ASSERT_TRUE(server.has_connections(0));
+  const std::size_t descriptors = open_descriptors();
+  for (std::size_t cut = 0; cut <= bytes; ++cut) {
+    tear(cut);
+    if (cut % 100 == 0) EXPECT_EQ(server.serves(tls), "") << "after " << cut;
+  }
+  EXPECT_EQ(server.serves(tls), "");
+  EXPECT_TRUE(server.has_connections(0));
+  EXPECT_TRUE(eventually([&] { return open_descriptors() == descriptors; }))
+      << open_descriptors() << " descriptors instead of " << descriptors;
+  const std::size_t opens = server.journal().opens();
+  EXPECT_EQ(server.journal().closings(opens).size(), opens) << "on_close once for each on_open";
+}
+
+class ServerTorn : public testing::TestWithParam<End> {};
+INSTANTIATE_TEST_SUITE_P(By, ServerTorn, testing::Values(End::kFin, End::kReset),
+                         [](const testing::TestParamInfo<End>& by) {
+                           return by.param == End::kFin ? "fin" : "reset";
+                         });
+
+TEST_P(ServerTorn, AfterEveryByte) {
+  TestServer server;
+  const std::string bytes = conversation();
+  tear_everywhere(server, false, bytes.size(), [&](std::size_t cut) {
+    RawPeer peer(connect_tcp(server.port(false)), false);
+    EXPECT_TRUE(peer.send_raw(bytes.substr(0, cut)));
+    end(peer, GetParam());
+  });
+}
+
+// Without close_notify, and mostly in the middle of a record.
+TEST_P(ServerTorn, AfterEveryByteOverTls) {
+  TestServer server;
+  std::size_t sealed_bytes = 0;
+  {
+    RawPeer peer(connect_tcp(server.port(true)), true);
+    peer.take_queued();
+    peer.queue(conversation());
+    sealed_bytes = peer.take_queued().size();
+    ASSERT_GT(sealed_bytes, conversation().size());
+  }
+  tear_everywhere(server, true, sealed_bytes, [&](std::size_t cut) {
+    RawPeer peer(connect_tcp(server.port(true)), true);
+    const std::string finished = peer.take_queued();
+    peer.queue(conversation());
+    EXPECT_TRUE(peer.send_raw(finished + peer.take_queued().substr(0, cut)));
+    end(peer, GetParam());
+  });
+}
+
+TEST_P(ServerTorn, AfterEveryByteOfTheTlsHandshake) {
+  TestServer server;
+  const std::string hello = TlsClient().take();
+  tear_everywhere(server, true, hello.size(), [&](std::size_t cut) {
+    RawPeer peer(connect_tcp(server.port(true)), false);
+    EXPECT_TRUE(peer.send_raw(hello.substr(0, cut)));
+    end(peer, GetParam());
+  });
+}
+
+}  // namespace
+}  // namespace ws::test
