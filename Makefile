@@ -73,7 +73,8 @@ bench: all
 # have=package pairs: a command or a file that tells whether the Debian package is there.
 build_needs := g++=g++ /usr/include/openssl/ssl.h=libssl-dev
 test_needs := $(build_needs) /usr/include/gtest/gtest.h=libgtest-dev
-client_needs := node=nodejs npm=npm /usr/lib/python3/dist-packages/websockets=python3-websockets curl=curl
+client_needs := /usr/lib/python3/dist-packages/websockets=python3-websockets curl=curl
+node_needs := node=nodejs npm=npm
 missing = $(strip $(foreach need,$(1),$(shell \
   command -v $(firstword $(subst =, ,$(need))) >/dev/null || [ -e $(firstword $(subst =, ,$(need))) ] || echo $(lastword $(subst =, ,$(need))))))
 sudo := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -90,7 +91,8 @@ deps:
 test-deps:
 	$(call install,$(test_needs))
 	-$(call install,$(client_needs))
-	-@[ -d build/clients/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix build/clients ws
+	-$(call install,$(node_needs))
+	-@[ -d build/clients/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix build/clients ws@8
 
 PREFIX ?= /usr/local
 install: all

@@ -92,7 +92,7 @@ def parse_arguments():
     parser.add_argument("--tls", action="store_true", help="measure wsd over wss://")
     parser.add_argument("--no-wsd", action="store_true", help="only the baseline and the peers")
     parser.add_argument("--wsd", type=pathlib.Path, default=ROOT / "wsd")
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/bench",
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release/bench",
                         help="where load and tcp_echo are")
     parser.add_argument("--echo-buffer", default="256k", help="receive buffer of tcp_echo (256k)")
     parser.add_argument("--server-core", type=int, default=0)

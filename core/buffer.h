@@ -36,7 +36,7 @@ class Buffer {
     return {bytes_.get() + end_, capacity_ - end_};
   }
   void commit(std::size_t count) {
-    WS_DCHECK(count <= capacity_ - end_);
+    WS_CHECK(count <= capacity_ - end_);
     end_ += static_cast<std::uint32_t>(count);
   }
   void append(ConstBytes bytes);       // `bytes` may not lie in this buffer

@@ -65,7 +65,7 @@ Transport::State after_read(const Transfer& got, std::size_t asked) {
     case Transfer::State::kFailed:
       return Transport::State::kFailed;
     case Transfer::State::kBlocked:
-      return Transport::State::kDrained;
+      return Transport::State::kBlocked;
     case Transfer::State::kOk:
       break;
   }

@@ -32,7 +32,8 @@ class Transport {
 
   enum class State : std::uint8_t {
     kOk,
-    kDrained,  // nothing more now: wait for the edge
+    kDrained,  // a short read: nothing more until the next edge, unless it is the peer's FIN
+    kBlocked,  // EAGAIN: nothing more until the next edge
     kEnd,      // the peer's FIN or close_notify: nothing more ever
     kFailed,   // reset, or a TLS failure (tls_failure() says which)
   };

@@ -47,8 +47,8 @@ struct Context::State {
   core::Result<core::Ok> add(const Certificate& certificate, const std::string& called,
                              const ServerOptions& options, std::span<const X509Ptr> client_cas);
 
-  // The context of the first certificate for that name, or null.
-  SSL_CTX* find(std::string_view server_name) const;
+  // The context of the first certificate for that name (in lower case), or null.
+  SSL_CTX* find(const std::string& name) const;
   static int choose_certificate(SSL* ssl, int* alert, void* state);
   static int acknowledge_name(SSL* ssl, int* alert, void* state);
 };
@@ -150,23 +150,18 @@ bool set_certificate(SSL_CTX* ctx, const Certificate& certificate) {
 }
 
 // RFC 6066 section 3: "A server that implements this extension MUST NOT accept the request to
-// resume the session if the server_name extension contains a different name." A ticket is thus
-// bound to the names of the certificate it was given under. Not to the certificate itself, which
-// a reload may renew.
-bool set_session_id_context(SSL_CTX* ctx, const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& name : names) all += name + '\n';
+// resume the session if the server_name extension contains a different name." OpenSSL resumes only
+// within a session id context, so each name is one of its own.
+bool bind_tickets_to(const std::string& name, SSL* ssl) {
   std::array<std::uint8_t, 32> digest{};
   static_assert(digest.size() <= SSL_MAX_SID_CTX_LENGTH);
-  return EVP_Digest(all.data(), all.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1 &&
-         SSL_CTX_set_session_id_context(ctx, digest.data(), digest.size()) == 1;
+  return EVP_Digest(name.data(), name.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1 &&
+         SSL_set_session_id_context(ssl, digest.data(), digest.size()) == 1;
 }
 
 }  // namespace
 
-SSL_CTX* Context::State::find(std::string_view server_name) const {
-  // RFC 6066 section 3: "DNS hostnames are case-insensitive."
-  const std::string name = lower_case(server_name);
+SSL_CTX* Context::State::find(const std::string& name) const {
   auto found = by_name.find(name);
   const std::size_t dot = name.find('.');
   if (found == by_name.end() && dot != std::string::npos && dot > 0) {
@@ -176,13 +171,14 @@ SSL_CTX* Context::State::find(std::string_view server_name) const {
   return found == by_name.end() ? nullptr : found->second;
 }
 
-// Runs before anything else looks at the ClientHello, so that also resumption goes by the chosen
-// certificate's session id context.
+// Runs before anything else looks at the ClientHello; the servername callback would come after a
+// TLS 1.2 session was resumed.
 int Context::State::choose_certificate(SSL* ssl, int*, void* state) {
-  const std::string_view name = server_name_of(ssl);
-  SSL_CTX* chosen = name.empty() ? nullptr : static_cast<const State*>(state)->find(name);
+  // RFC 6066 section 3: "DNS hostnames are case-insensitive."
+  const std::string name = lower_case(server_name_of(ssl));
+  SSL_CTX* chosen = static_cast<const State*>(state)->find(name);
   if (chosen != nullptr) SSL_set_SSL_CTX(ssl, chosen);
-  return SSL_CLIENT_HELLO_SUCCESS;
+  return bind_tickets_to(name, ssl) ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
 // RFC 6066 section 3: a server that uses the name "SHALL include an extension of type "server_name"
@@ -190,17 +186,17 @@ int Context::State::choose_certificate(SSL* ssl, int*, void* state) {
 // certificate, and the client decides.
 int Context::State::acknowledge_name(SSL* ssl, int*, void* state) {
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  const bool known = name != nullptr && static_cast<const State*>(state)->find(name) != nullptr;
+  const bool known =
+      name != nullptr && static_cast<const State*>(state)->find(lower_case(name)) != nullptr;
   return known ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 core::Result<core::Ok> Context::State::add(const Certificate& certificate,
                                            const std::string& called, const ServerOptions& options,
                                            std::span<const X509Ptr> client_cas) {
-  const std::vector<std::string> names = dns_names(certificate.chain.front().get());
   ERR_clear_error();
   CtxPtr ctx(SSL_CTX_new(TLS_server_method()));
-  if (!ctx || !set_policy(ctx.get()) || !set_session_id_context(ctx.get(), names) ||
+  if (!ctx || !set_policy(ctx.get()) ||
       !set_client_certificates(ctx.get(), options.client_certificates, client_cas)) {
     return core::Error("tls: OpenSSL cannot be set up (" + take_openssl_error() +
                        "); check its version and its openssl.cnf");
@@ -213,7 +209,9 @@ core::Result<core::Ok> Context::State::add(const Certificate& certificate,
   SSL_CTX_set_client_hello_cb(ctx.get(), choose_certificate, this);
   SSL_CTX_set_tlsext_servername_callback(ctx.get(), acknowledge_name);
   SSL_CTX_set_tlsext_servername_arg(ctx.get(), this);
-  for (const std::string& name : names) by_name.emplace(lower_case(name), ctx.get());
+  for (const std::string& name : dns_names(certificate.chain.front().get())) {
+    by_name.emplace(lower_case(name), ctx.get());  // the first one for a name stays
+  }
   contexts.push_back(std::move(ctx));
   return core::Ok{};
 }

@@ -75,22 +75,30 @@ void Link::read_once(std::uint32_t& bytes_left) {
   if (input.direct > 0) protocol_.payload_received(input.direct);
   if (bytes > 0) take_input(input.bytes);
   bytes_left -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, bytes_left));
-  after_read(input.state, bytes);
+  after_read(input.state);
 }
 
+// A peer may be in the middle of writing a message when it is refused or answered: so much, and a
+// little more, is read away so that no RST overtakes our last bytes. Nothing of it is kept.
 void Link::discard_input(std::uint32_t& bytes_left) {
+  constexpr std::uint64_t kSpareBytes = 64 * 1024;
   const net::Transport::Discarded discarded = transport_.discard(shard_.scratch());
+  discarded_bytes_ += discarded.bytes;
+  if (discarded_bytes_ > shard_.limits().message_bytes + kSpareBytes) return drop(close_cause_);
   bytes_left -= static_cast<std::uint32_t>(std::min<std::size_t>(discarded.bytes, bytes_left));
-  after_read(discarded.state, discarded.bytes);
+  after_read(discarded.state);
 }
 
-void Link::after_read(TransportState state, std::size_t bytes) {
+void Link::after_read(TransportState state) {
   switch (state) {
     case TransportState::kOk:
       return;
     case TransportState::kDrained:
-      // A short read is the end of what there is, unless the peer's FIN stands behind it.
-      if (!hangup_ || bytes == 0) readable_ = false;
+      // No edge follows the FIN that was announced together with these bytes.
+      if (!hangup_) readable_ = false;
+      return;
+    case TransportState::kBlocked:
+      readable_ = false;
       return;
     case TransportState::kEnd:
       readable_ = false;
@@ -164,7 +172,7 @@ void Link::guard(Callback&& callback) {
 // answers, says stop.
 void Link::decode(core::Bytes bytes) {
   protocol_.receive(bytes);
-  protocol_.hold_pongs(unsent());
+  protocol_.hold_pongs(!writable_);
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
   core::Buffer& out = sink();
@@ -221,6 +229,7 @@ void Link::close(CloseCode code, std::string_view reason, CloseCause cause) {
   if (phase_ != Phase::kOpen) return;
   protocol_.close(sink(), code, reason);
   phase_ = Phase::kClosing;
+  close_code_ = code;
   close_cause_ = cause;
   arm(shard_.limits().close_ms);
 }
@@ -247,24 +256,10 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
 
 void Link::ended_by_peer() {
   at_end_ = false;
-  switch (phase_) {
-    case Phase::kOpening:
-      return drop(CloseCause::kPeer);
-    case Phase::kOpen:
-    case Phase::kClosing: {
-      // A FIN without a Close frame: no code, and nobody waits for one. What is owed is still sent.
-      const CloseCause cause = phase_ == Phase::kClosing ? close_cause_ : CloseCause::kPeer;
-      saw_end_ = true;
-      return finish(CloseCode::kAbnormal, {}, cause);
-    }
-    case Phase::kFinishing:
-      saw_end_ = true;
-      return;
-    case Phase::kLingering:
-      return drop(close_cause_);
-    case Phase::kDead:
-      return;
-  }
+  if (phase_ == Phase::kLingering) return drop(close_cause_);
+  // A FIN without a Close frame: no code, and nobody waits for one. What is owed is still sent.
+  saw_end_ = true;
+  finish(close_code_, {}, phase_ == Phase::kClosing ? close_cause_ : CloseCause::kPeer);
 }
 
 // The connection broke: nothing can be sent any more, except a TLS alert.

@@ -70,7 +70,7 @@ class Link {
   // link.cc: input and phases
   void read_input();
   void read_once(std::uint32_t& bytes_left);
-  void after_read(net::Transport::State state, std::size_t bytes);
+  void after_read(net::Transport::State state);
   void take_input(core::Bytes bytes);
   void take_request(core::Bytes bytes);
   void discard_input(std::uint32_t& bytes_left);
@@ -124,8 +124,9 @@ class Link {
   // Milliseconds of the reactor's clock, low 32 bits: compared by subtraction.
   std::uint32_t alive_ms_;  // the peer last sent bytes, or took queued ones
   std::uint32_t ping_ms_ = 0;
-  std::uint32_t assembly_ms_ = 0;     // start of the window in which enough bytes must flow
-  std::uint32_t assembly_bytes_ = 0;  // of the message at that start
+  std::uint32_t assembly_ms_ = 0;      // start of the window in which enough bytes must flow
+  std::uint32_t assembly_bytes_ = 0;   // of the message at that start
+  std::uint64_t discarded_bytes_ = 0;  // since the end of the conversation
   CloseCode close_code_ = CloseCode::kAbnormal;
   CloseCause close_cause_ = CloseCause::kPeer;
   Phase phase_ = Phase::kOpening;
@@ -143,6 +144,6 @@ class Link {
 };
 
 // Plus 8 of the slab: what an idle ws:// connection costs (README).
-static_assert(sizeof(Link) <= 208);
+static_assert(sizeof(Link) <= 216);
 
 }  // namespace ws

@@ -26,7 +26,7 @@ void Link::on_timer() {
       return;
     }
     case Phase::kClosing:
-      return finish(CloseCode::kAbnormal, {}, close_cause_);
+      return finish(close_code_, {}, CloseCause::kTimeout);
     case Phase::kFinishing:
     case Phase::kLingering:
       return drop(close_cause_);

@@ -1,13 +1,32 @@
 #include "ws/opening.h"
 
+#include <array>
+#include <ctime>
+
 namespace ws {
 
 namespace {
 
+// RFC 9110 6.6.1: a server with a clock MUST send Date with every 4xx.
+std::string date_header() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 64> text;
+  const std::size_t size =
+      std::strftime(text.data(), text.size(), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+  return {text.data(), size};
+}
+
 OpeningAnswer refusal(int status, std::string_view reason, std::string_view extra_headers = {}) {
   return {.status = status,
           .reason = reason,
-          .response = proto::refusal_response(status, reason, extra_headers)};
+          .response = proto::refusal_response(status, reason, date_header() += extra_headers)};
+}
+
+// RFC 9110 9.3.2: to HEAD "the server MUST NOT send content in the response".
+void drop_body(std::string& response) {
+  response.resize(response.find("\r\n\r\n") + 4);
 }
 
 }  // namespace
@@ -16,10 +35,12 @@ OpeningAnswer answer_request(const proto::RequestHead& head, const Router& route
                              std::span<const std::string> origins, bool tls) {
   const proto::Verdict verdict = proto::judge_upgrade(head);
   const bool malformed = verdict.status == 400 || verdict.status == 405;
-  if (malformed) return refusal(verdict.status, verdict.reason, verdict.extra_headers);
-  const std::string_view path = proto::target_path(head.target);
-  if (path.empty()) return refusal(400, "malformed request target");
-  const Handlers* handlers = router.find(path);
+  if (malformed) {
+    OpeningAnswer answer = refusal(verdict.status, verdict.reason, verdict.extra_headers);
+    if (head.method == "HEAD") drop_body(answer.response);
+    return answer;
+  }
+  const Handlers* handlers = router.find(proto::target_path(head.target));
   if (handlers == nullptr) return refusal(404, "no such route");
   if (verdict.status != 101) return refusal(verdict.status, verdict.reason, verdict.extra_headers);
   // With a list of origins given, the list rules every route.

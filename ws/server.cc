@@ -50,6 +50,16 @@ struct Server::State {
   std::optional<tls::Context> tls;  // guarded by tls_mutex once threads run
 
   core::Result<core::Ok> listen(const std::string& text);
+  void forget_listeners() {
+    shards.clear();
+    remove_unix_files();
+    urls.clear();
+    tls.reset();
+  }
+  void remove_unix_files() {
+    for (const auto& listener : unix_listeners) listener->remove_path();
+    unix_listeners.clear();
+  }
 };
 
 Server::Server(ServerOptions options) : state_(std::make_unique<State>()) {
@@ -96,7 +106,7 @@ core::Result<core::Ok> Server::start() {
     state.shards.push_back(std::make_unique<Shard>(state.common));
   for (const std::string& url : state.options.listen) {
     if (auto done = state.listen(url); !done) {
-      state.shards.clear();
+      state.forget_listeners();
       return done;
     }
   }
@@ -119,15 +129,15 @@ core::Result<core::Ok> Server::State::listen(const std::string& text) {
   if (!first) return core::Error(text + ": " + first.error().message(), first.error().os_errno());
   if (url->unix_path.empty()) url->port = first->address().port();
   urls.push_back(url->to_string());
-  for (std::size_t i = 1; i < shards.size(); ++i) {
-    auto sibling = first->share();
-    if (!sibling) return core::Error(text + ": " + sibling.error().message());
-    if (auto done = shards[i]->add_listener(std::move(*sibling), url->tls); !done) return done;
-  }
   if (!url->unix_path.empty()) {
     auto keeper = first->share();
     if (!keeper) return keeper.error();
     unix_listeners.push_back(std::make_unique<net::Listener>(std::move(*keeper)));
+  }
+  for (std::size_t i = 1; i < shards.size(); ++i) {
+    auto sibling = first->share();
+    if (!sibling) return core::Error(text + ": " + sibling.error().message());
+    if (auto done = shards[i]->add_listener(std::move(*sibling), url->tls); !done) return done;
   }
   return shards[0]->add_listener(std::move(*first), url->tls);
 }
@@ -156,8 +166,7 @@ void Server::wait() {
   for (std::thread& thread : state_->threads) {
     if (thread.joinable()) thread.join();
   }
-  for (const auto& listener : state_->unix_listeners) listener->remove_path();
-  state_->unix_listeners.clear();
+  state_->remove_unix_files();
 }
 
 core::Result<core::Ok> Server::run() {

@@ -51,19 +51,20 @@ void Shard::on_wake(core::Id id, std::uint32_t wake) {
   }
   const std::uint32_t listener = id.index & ~kListenerBit;
   if ((id.index & kListenerBit) != 0 && listener < listeners_.size()) {
-    accept_from(*listeners_[listener]);
+    if (!shutting_down_ && !accept_from(*listeners_[listener])) reactor_.make_ready(id);
   } else if (id == drain_timer_.owner && (wake & core::kTimer) != 0) {
     links_.for_each([](Link& link, core::Id) { link.drop(CloseCause::kShutdown); });
   }
 }
 
-void Shard::accept_from(Listening& listening) {
+// true: nobody waits any more, or nobody can be taken.
+bool Shard::accept_from(Listening& listening) {
   using State = net::Listener::Accepted::State;
   for (std::uint32_t i = 0; i < limits().accepts_per_turn; ++i) {
     net::Listener::Accepted accepted = listening.listener.accept();
     switch (accepted.state) {
       case State::kNone:
-        return;
+        return true;
       case State::kOk:
         admit(listening, std::move(accepted));
         break;
@@ -73,16 +74,18 @@ void Shard::accept_from(Listening& listening) {
       case State::kBackOff:
         core::log(core::LogLevel::kWarn, "accept backs off: no descriptor or memory left");
         reactor_.timers().arm(listening.retry, reactor_.now_ms() + net::Listener::kBackOffMs);
-        return;
+        return true;
     }
   }
-  reactor_.make_ready(listening.retry.owner);
+  return false;
 }
 
 void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
   bool refuse = count > limits().connections || shutting_down_;
-  if (refuse) core::log(core::LogLevel::kWarn, "connection limit reached");
+  if (count > limits().connections) {
+    core::log(core::LogLevel::kWarn, "connection limit reached");
+  }
   if (count > limits().connections + kRefusalsMax) {
     common_.connections.fetch_sub(1, std::memory_order_relaxed);
     return;
@@ -118,7 +121,8 @@ void Shard::shut_down(CloseCode code) {
   if (std::exchange(shutting_down_, true)) return;
   for (const auto& listening : listeners_) {
     // Who connected before the stop is told so; closing the socket now would reset them.
-    accept_from(*listening);
+    while (!accept_from(*listening)) {
+    }
     reactor_.timers().cancel(listening->retry);
     listening->listener.close();
   }

@@ -74,7 +74,7 @@ class Shard {
 
   static void dispatch(void* self, core::Id id, std::uint32_t wake);
   void on_wake(core::Id id, std::uint32_t wake);
-  void accept_from(Listening& listening);
+  bool accept_from(Listening& listening);
   void admit(Listening& listening, net::Listener::Accepted accepted);
   void end_if_empty();
 

@@ -83,6 +83,31 @@ TEST_P(ContextVersions, NegotiatesTheVersionTheClientOffers) {
   EXPECT_EQ(pair.server.cipher(), pair.client.cipher());
 }
 
+TEST_F(ContextTest, SetsTheSamePolicyForEveryCertificate) {
+  certs_.make("a", {.dns_names = {"a.test"}});
+  certs_.make("b", {.dns_names = {"b.test"}});
+  const Context context = make({.certificates = {files("a"), files("b")}});
+  for (const char* name : {"a.test", "b.test"}) {
+    test::TlsClient client({.server_name = name});
+    const std::unique_ptr<SSL, decltype(&SSL_free)> server(SSL_new(context.handle()), SSL_free);
+    BIO* in = BIO_new(BIO_s_mem());
+    const std::string hello = client.take();
+    BIO_write(in, hello.data(), static_cast<int>(hello.size()));
+    SSL_set_bio(server.get(), in, BIO_new(BIO_s_mem()));
+    SSL_accept(server.get());
+    ERR_clear_error();
+    const SSL_CTX* chosen = SSL_get_SSL_CTX(server.get());
+    EXPECT_EQ(chosen == context.handle(), name == std::string("a.test"));
+    const std::uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF;
+    EXPECT_EQ(SSL_CTX_get_options(chosen) & options, options);
+    EXPECT_EQ(SSL_CTX_get_options(chosen) & SSL_OP_NO_TICKET, 0u);
+    const long modes = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                       SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY;
+    EXPECT_EQ(SSL_get_mode(server.get()) & modes, modes);
+  }
+}
+
 TEST_F(ContextTest, PrefersTls13) {
   TlsPair pair(make({}));
   pair.run();
@@ -266,6 +291,22 @@ TEST_P(ContextVersions, ServesAnRsaCertificate) {
   EXPECT_EQ(shown(make({.certificates = {files("rsa")}}), "rsa.test"), "rsa");
 }
 
+// RFC 6066 section 3: "A server that receives a client hello containing the "server_name" extension
+// MAY use the information [...]. In this event, the server SHALL include an extension of type
+// "server_name" in the (extended) server hello."
+TEST_P(ContextVersions, AcknowledgesTheServerNamesItKnows) {
+  certs_.make("a", {.dns_names = {"a.test"}});
+  const Context context = make({.certificates = {files("a")}});
+  TlsPair known(context, {.version = version(), .server_name = "A.test"});
+  known.run();
+  // OpenSSL's client keeps the name in its session when it was acknowledged.
+  EXPECT_STREQ(SSL_SESSION_get0_hostname(SSL_get0_session(known.client.ssl())), "A.test");
+  TlsPair unknown(context, {.version = version(), .server_name = "b.test"});
+  unknown.run();
+  EXPECT_TRUE(unknown.client.established());
+  EXPECT_EQ(SSL_SESSION_get0_hostname(SSL_get0_session(unknown.client.ssl())), nullptr);
+}
+
 // RFC 6066 section 3: a list with its length in two bytes, holding a type, a length in two bytes
 // and the name.
 TEST_P(ContextVersions, RefusesAServerNameWhoseLengthsDisagree) {
@@ -327,27 +368,38 @@ TEST_P(ContextVersions, DoesNotResumeATicketOfAnotherServer) {
   EXPECT_FALSE(resumes(make({}), ticket(make({}))));
 }
 
+// RFC 6066 section 3.
 TEST_P(ContextVersions, ResumesUnderTheSameNameOnly) {
   certs_.make("a", {.dns_names = {"a.test"}});
-  certs_.make("b", {.dns_names = {"b.test"}});
+  certs_.make("b", {.dns_names = {"b.test", "also-b.test"}});
   const Context context = make({.certificates = {files("a"), files("b")}});
   const std::string kept = ticket(context, {.server_name = "b.test"});
   EXPECT_TRUE(resumes(context, kept, {.server_name = "b.test"}));
-  EXPECT_FALSE(resumes(context, kept, {.server_name = "a.test"}));
+  EXPECT_TRUE(resumes(context, kept, {.server_name = "B.Test"}));
+  for (const char* other : {"a.test", "also-b.test", "unknown.test", ""}) {
+    EXPECT_FALSE(resumes(context, kept, {.server_name = other})) << other;
+  }
 }
 
-TEST_F(ContextTest, GivesOneTicketPerTls13Handshake) {
-  TlsPair pair(make({}), {.version = kTls13});
-  int tickets = 0;
-  SSL_set_msg_callback(pair.client.ssl(), [](int written, int, int type, const void* content,
-                                             std::size_t, SSL*, void* count) {
-    const bool ticket = written == 0 && type == SSL3_RT_HANDSHAKE &&
-                        *static_cast<const char*>(content) == SSL3_MT_NEWSESSION_TICKET;
-    *static_cast<int*>(count) += ticket ? 1 : 0;
-  });
-  SSL_set_msg_callback_arg(pair.client.ssl(), &tickets);
-  pair.run();
-  EXPECT_EQ(tickets, 1);
+// RFC 8446 C.4: a ticket should be used once, so that each handshake must bring another.
+TEST_F(ContextTest, GivesOneTicketPerTls13HandshakeResumedOrNot) {
+  const Context context = make({});
+  std::string kept;
+  for (const bool resumed : {false, true, true}) {
+    TlsPair pair(context, {.version = kTls13, .ticket = kept});
+    int tickets = 0;
+    SSL_set_msg_callback_arg(pair.client.ssl(), &tickets);
+    SSL_set_msg_callback(pair.client.ssl(), [](int written, int, int type, const void* content,
+                                               std::size_t, SSL*, void* count) {
+      if (written != 0 || type != SSL3_RT_HANDSHAKE) return;
+      const bool ticket = *static_cast<const char*>(content) == SSL3_MT_NEWSESSION_TICKET;
+      *static_cast<int*>(count) += ticket ? 1 : 0;
+    });
+    pair.run();
+    EXPECT_EQ(pair.client.resumed(), resumed);
+    EXPECT_EQ(tickets, 1);
+    kept = pair.client.ticket();
+  }
 }
 
 TEST_P(ContextVersions, GivesTicketsThatLastADayAtMost) {
@@ -370,144 +422,6 @@ TEST_F(ContextTest, AllowsNoEarlyData) {
   TlsPair pair(context, {.version = kTls13});
   pair.run();
   EXPECT_EQ(SSL_SESSION_get_max_early_data(SSL_get0_session(pair.client.ssl())), 0u);
-}
-
-TEST_P(ContextVersions, WithoutClientCertificatesAsksForNone) {
-  certs_.make_ca("ca");
-  certs_.make("me", {.issuer = "ca"});
-  TlsPair pair(
-      make({}),
-      {.version = version(), .cert_file = certs_.cert("me"), .key_file = certs_.key("me")});
-  pair.run();
-  EXPECT_TRUE(pair.server.established());
-  EXPECT_EQ(pair.server.peer_subject(), "");
-}
-
-class ClientCertificateTest : public ContextVersions {
- protected:
-  void SetUp() override {
-    certs_.make_ca("ca");
-    certs_.make_ca("rogue");
-    certs_.make("me", {.issuer = "ca"});
-    certs_.make("stranger", {.issuer = "rogue"});
-    certs_.make("old", {.issuer = "ca", .from_s = -7200, .until_s = -60});
-  }
-
-  Context server(ClientCertificates wanted) {
-    return make({.client_certificates = wanted, .client_ca_file = certs_.cert("ca")});
-  }
-  TlsClientOptions client(const std::string& name) const {
-    TlsClientOptions options{.version = version()};
-    if (!name.empty()) options.cert_file = certs_.cert(name), options.key_file = certs_.key(name);
-    return options;
-  }
-  void expect_refused(const Context& context, const std::string& name, const std::string& reason) {
-    TlsPair pair(context, client(name));
-    pair.run();
-    EXPECT_EQ(pair.status, Status::kFailed) << name;
-    EXPECT_FALSE(pair.server.established()) << name;
-    EXPECT_TRUE(pair.client.failed()) << name;  // an alert told it
-    EXPECT_EQ(pair.server.failure(), reason);
-    EXPECT_EQ(pair.server.peer_subject(), "");
-  }
-};
-
-INSTANTIATE_TEST_SUITE_P(Tls, ClientCertificateTest, testing::Values(kTls12, kTls13),
-                         [](const auto& test) { return test.param == kTls12 ? "12" : "13"; });
-
-TEST_P(ClientCertificateTest, RequiredAdmitsAVerifiedOne) {
-  TlsPair pair(server(ClientCertificates::kRequired), client("me"));
-  pair.run();
-  EXPECT_TRUE(pair.server.established()) << pair.server.failure();
-  EXPECT_EQ(pair.server.peer_subject(), "CN=me");
-  pair.client.write("hello");
-  pair.run();
-  EXPECT_EQ(pair.received, "hello");
-}
-
-TEST_P(ClientCertificateTest, RequiredRefusesAClientWithout) {
-  expect_refused(server(ClientCertificates::kRequired), "", "peer did not return a certificate");
-}
-
-TEST_P(ClientCertificateTest, BothModesRefuseOneOfAnotherCa) {
-  for (const auto mode : {ClientCertificates::kRequired, ClientCertificates::kOptional}) {
-    expect_refused(server(mode), "stranger",
-                   "certificate verify failed: unable to get local issuer certificate");
-  }
-}
-
-TEST_P(ClientCertificateTest, BothModesRefuseAnExpiredOne) {
-  for (const auto mode : {ClientCertificates::kRequired, ClientCertificates::kOptional}) {
-    expect_refused(server(mode), "old", "certificate verify failed: certificate has expired");
-  }
-}
-
-TEST_P(ClientCertificateTest, OptionalAdmitsAClientWithout) {
-  TlsPair pair(server(ClientCertificates::kOptional), client(""));
-  pair.run();
-  EXPECT_TRUE(pair.server.established());
-  EXPECT_EQ(pair.server.peer_subject(), "");
-}
-
-TEST_P(ClientCertificateTest, OptionalVerifiesOneThatIsShown) {
-  TlsPair pair(server(ClientCertificates::kOptional), client("me"));
-  pair.run();
-  EXPECT_TRUE(pair.server.established());
-  EXPECT_EQ(pair.server.peer_subject(), "CN=me");
-}
-
-TEST_P(ClientCertificateTest, TheTrustedCasAreNamedToTheClient) {
-  const std::string both =
-      certs_.write("both.pem", certs_.read(certs_.cert("ca")) + certs_.read(certs_.cert("rogue")));
-  const Context context =
-      make({.client_certificates = ClientCertificates::kRequired, .client_ca_file = both});
-  TlsPair pair(context, client("stranger"));
-  pair.run();
-  EXPECT_TRUE(pair.server.established());
-  EXPECT_EQ(pair.client.requested_cas(), (std::vector<std::string>{"ca", "rogue"}));
-}
-
-TEST_P(ClientCertificateTest, ATicketDoesNotStandInForACertificate) {
-  const Context open = make({});
-  const std::string kept = ticket(open);
-  const Context required = reload(
-      {.client_certificates = ClientCertificates::kRequired, .client_ca_file = certs_.cert("ca")},
-      open);
-  TlsClientOptions options = client("");
-  options.ticket = kept;
-  TlsPair pair(required, options);
-  pair.run();
-  EXPECT_EQ(pair.status, Status::kFailed);
-}
-
-TEST_P(ClientCertificateTest, NoTicketsAreGivenToClientsThatMustBeVerified) {
-  TlsPair pair(server(ClientCertificates::kRequired), client("me"));
-  pair.run();
-  ASSERT_TRUE(pair.server.established());
-  EXPECT_FALSE(SSL_SESSION_has_ticket(SSL_get0_session(pair.client.ssl())));
-}
-
-TEST_F(ContextTest, WithClientCertificatesNeedsACaFile) {
-  for (const auto mode : {ClientCertificates::kRequired, ClientCertificates::kOptional}) {
-    const auto made = Context::make_server({.client_certificates = mode});
-    ASSERT_FALSE(made);
-    EXPECT_EQ(
-        made.error().message(),
-        "tls: client certificates are asked for but no CA file is given; pass the PEM file of "
-        "the CA that issues them");
-    const std::string missing = certs_.path("missing.pem");
-    const auto unreadable =
-        Context::make_server({.client_certificates = mode, .client_ca_file = missing});
-    ASSERT_FALSE(unreadable);
-    EXPECT_TRUE(unreadable.error().message().starts_with("tls: " + missing + ": cannot be read"));
-    const std::string garbage = certs_.write("garbage.pem", "garbage");
-    const auto unusable =
-        Context::make_server({.client_certificates = mode, .client_ca_file = garbage});
-    ASSERT_FALSE(unusable);
-    EXPECT_TRUE(
-        unusable.error().message().starts_with("tls: " + garbage + ": holds no certificate"));
-  }
-  EXPECT_EQ(ERR_peek_error(), 0u);
 }
 
 TEST_F(ContextTest, ReportsTheFirstBadPairOfFiles) {

@@ -19,9 +19,13 @@ HeaderStep decode(const Octets& bytes, Role receiver = Role::kServer, bool rsv1_
 
 // A header as section 5.2 draws it, with the key 1 2 3 4 where it is masked.
 Octets header(int first, int second, const Octets& length = {}) {
-  Octets bytes{static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(second)};
-  bytes.insert(bytes.end(), length.begin(), length.end());
-  if ((second & 0x80) != 0) bytes.insert(bytes.end(), {1, 2, 3, 4});
+  Octets bytes;
+  bytes.reserve(kFrameHeaderBytesMax);
+  bytes.push_back(static_cast<std::uint8_t>(first));
+  bytes.push_back(static_cast<std::uint8_t>(second));
+  for (const std::uint8_t byte : length) bytes.push_back(byte);
+  if ((second & 0x80) == 0) return bytes;
+  for (std::uint8_t byte = 1; byte <= 4; ++byte) bytes.push_back(byte);
   return bytes;
 }
 
