@@ -41,13 +41,16 @@ $(B)/libws.a: $(library_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/wsd: $(daemon_objects) $(B)/libws.a
-	$(CXX) $(flags) $^ -o $@ $(libraries)
+	@echo "  link $@"
+	@$(CXX) $(flags) $^ -o $@ $(libraries)
 
 $(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a
-	$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
+	@echo "  link $@"
+	@$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
 
 $(bench_programs): $(B)/bench/%: $(B)/bench/%.o $(bench_helpers) $(B)/libws.a
-	$(CXX) $(flags) $^ -o $@ $(libraries) -ldl
+	@echo "  link $@"
+	@$(CXX) $(flags) $^ -o $@ $(libraries) -ldl
 
 $(B)/openssl:
 	@echo '#include <openssl/ssl.h>' | $(CXX) -E -x c++ - >/dev/null 2>&1 || \

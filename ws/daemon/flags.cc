@@ -274,6 +274,7 @@ Result<std::vector<Entry>> read_file(const std::string& path) {
       return Error(place + name + ": needs a value: " + name + " = " + std::string(flag->argument));
     entries.push_back({flag, std::string(trim(line.substr(equals + 1))), place + name});
   }
+  if (!file.eof()) return Error(path + ": cannot be read; give --config a file");
   return entries;
 }
 

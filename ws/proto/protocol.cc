@@ -238,7 +238,10 @@ Event Protocol::control_event(const FrameHeader& header, core::Bytes payload, co
 // already received a Close frame." After our own Close nothing follows it.
 void Protocol::answer_ping(core::ConstBytes payload, core::Buffer& out) {
   if (close_written_) return;
-  if (!pongs_held_) return encode_frame(out, config_->self, Opcode::kPong, payload);
+  if (!pongs_held_) {
+    held_pong_.reset();  // this one is newer and answers for it
+    return encode_frame(out, config_->self, Opcode::kPong, payload);
+  }
   if (!held_pong_) held_pong_ = std::make_unique<HeldPong>();
   held_pong_->size = payload.size();
   std::copy(payload.begin(), payload.end(), held_pong_->bytes.begin());

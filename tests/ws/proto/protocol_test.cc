@@ -142,6 +142,18 @@ TEST(Protocol, HoldsOnlyTheNewestPongWhileOutputIsBlocked) {
   EXPECT_EQ(server.sent(), "");
 }
 
+TEST(Protocol, NeverSendsAnOlderPongBehindANewerOne) {
+  End server(Role::kServer);
+  End client(Role::kClient);
+  server.protocol.hold_pongs(true);
+  server.take(client.encoded(Opcode::kPing, "older"));
+  server.protocol.hold_pongs(false);
+  server.take(client.encoded(Opcode::kPing, "newer"));
+  server.protocol.release_pong(server.out);
+  EXPECT_EQ(client.take(server.sent()), std::vector{Kind::kPong});
+  EXPECT_EQ(client.payload, "newer");
+}
+
 TEST(Protocol, GivesTheEventsOfOneSegmentOneByOneAndKeepsTheRestUnread) {
   End server(Role::kServer);
   End client(Role::kClient);
