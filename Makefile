@@ -9,15 +9,19 @@ CXXFLAGS ?= -O2 -g
 required_flags := -std=c++20 -I. -pthread -MMD -MP -Wall -Wextra -Wshadow -Wconversion -Werror \
   -DOPENSSL_NO_DEPRECATED -DOPENSSL_API_COMPAT=30000
 flags_release := -DNDEBUG
-flags_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-flags_tsan := -O1 -fsanitize=thread
+flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+flags_tsan := -O1 -g1 -fsanitize=thread
 flags := $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT))
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))
 library_objects := $(call objects,$(wildcard core/*.cc tls/*.cc net/*.cc ws/*.cc ws/proto/*.cc ws/deflate/*.cc))
 daemon_objects := $(call objects,$(wildcard ws/daemon/*.cc))
-test_objects := $(call objects,$(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tests/*/*/*.cc)))
+test_sources := $(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tests/*/*/*.cc))
+# Threads are in core, net and the engine; what is pure or runs in a child process has none to offer.
+test_sources_tsan := $(filter-out %/tidy_test.cc tests/conformance/%_test.cc tests/tls/% tests/ws/proto/% \
+  tests/ws/daemon/% tests/e2e/%,$(test_sources))
+test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
 bench_mains := $(shell grep -ls '^int main' bench/*.cc)
 bench_helpers := $(call objects,$(filter-out $(bench_mains),$(wildcard bench/*.cc)))
 bench_programs := $(patsubst bench/%.cc,$(B)/bench/%,$(bench_mains))

@@ -60,7 +60,8 @@ void Link::read_input() {
   while (readable_ && !dead() && !paused_) {
     // No edge will remind us of what a budget leaves behind.
     if (bytes_left == 0 || shard_.messages_left() == 0) return make_ready();
-    if (transport_.handshaking() && !shard_.take_tls_handshake()) return make_ready();
+    const bool handshake = phase_ == Phase::kOpening && transport_.handshaking();
+    if (handshake && !shard_.take_tls_handshake()) return make_ready();
     read_once(bytes_left);
   }
   if (undecoded_ && !dead() && !paused_) make_ready();
@@ -68,7 +69,9 @@ void Link::read_input() {
 
 void Link::read_once(std::uint32_t& bytes_left) {
   if (phase_ >= Phase::kFinishing) return discard_input(bytes_left);
-  const core::Bytes direct = phase_ == Phase::kOpening ? core::Bytes{} : protocol_.payload_space();
+  core::Bytes direct;
+  if (phase_ != Phase::kOpening) direct = protocol_.payload_space();
+  direct = direct.first(std::min<std::size_t>(direct.size(), bytes_left));
   const net::Transport::Input input = transport_.read(direct, shard_.scratch());
   const std::size_t bytes = input.direct + input.bytes.size();
   if (bytes > 0) alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
@@ -103,8 +106,9 @@ void Link::after_read(TransportState state) {
     case TransportState::kEnd:
       readable_ = false;
       // What came before the end is served first.
-      if (undecoded_) at_end_ = true;
-      return undecoded_ ? (void)0 : ended_by_peer();
+      if (!undecoded_) return ended_by_peer();
+      at_end_ = true;
+      return;
     case TransportState::kFailed:
       return lost();
   }
@@ -157,13 +161,12 @@ void Link::refuse(OpeningAnswer answer) {
 template <class Callback>
 void Link::guard(Callback&& callback) {
   Conn conn(*this);
-  const char* what = "unknown exception";
   try {
     return callback(conn);
   } catch (const std::exception& exception) {
     core::log(core::LogLevel::kError, "handler threw", {{"what", exception.what()}});
   } catch (...) {
-    core::log(core::LogLevel::kError, "handler threw", {{"what", what}});
+    core::log(core::LogLevel::kError, "handler threw", {{"what", "not a std::exception"}});
   }
   fail(CloseCode::kInternalError, "internal error", CloseCause::kHandlerThrew);
 }
@@ -217,9 +220,12 @@ void Link::handle(const Event& event) {
     case Event::Kind::kFailed:
       log_event("protocol error", proto::describe(event.error));
       return finish(event.code, proto::describe(event.error), CloseCause::kProtocol);
-    case Event::Kind::kMessage:
     case Event::Kind::kPing:
     case Event::Kind::kPong:
+      // What is torn from here on belongs to another frame.
+      if (!protocol_.message_open()) assembling_ = false;
+      return;
+    case Event::Kind::kMessage:
     case Event::Kind::kNone:
       return;
   }
@@ -265,9 +271,8 @@ void Link::ended_by_peer() {
 // The connection broke: nothing can be sent any more, except a TLS alert.
 void Link::lost() {
   readable_ = false;
-  if (transport_.session() == nullptr || transport_.session()->failure().empty()) {
-    return drop(CloseCause::kPeer);
-  }
+  const bool alert = transport_.session() != nullptr && !transport_.session()->failure().empty();
+  if (!alert || phase_ >= Phase::kFinishing) return drop(CloseCause::kPeer);
   log_event("tls failure", transport_.session()->failure());
   finish(CloseCode::kAbnormal, {}, CloseCause::kTls);
 }

@@ -44,7 +44,11 @@ std::uint32_t Link::check_keep_alive() {
   if (pinged_) {
     const std::uint32_t waited_ms = now - ping_ms_;
     if (waited_ms < limits.pong_wait_ms) return limits.pong_wait_ms - waited_ms;
-    fail(CloseCode::kPolicyViolation, "no answer to ping", CloseCause::kTimeout);
+    if (unsent()) {
+      fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
+    } else {
+      fail(CloseCode::kPolicyViolation, "no answer to ping", CloseCause::kTimeout);
+    }
     return 0;
   }
   const std::uint32_t silent_ms = now - alive_ms_;

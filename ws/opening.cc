@@ -63,7 +63,7 @@ OpeningAnswer refuse_request(int status) {
     case 431:
       return refusal(status, "request head too large");
     case 503:
-      return refusal(status, "at a limit, try again later", "Retry-After: 5\r\n");
+      return refusal(status, "no room now, try again later", "Retry-After: 5\r\n");
     case 505:
       return refusal(status, "HTTP/1.1 only");
     default:

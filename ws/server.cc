@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/log.h"
 #include "net/listener.h"
 #include "tls/context.h"
 #include "ws/proto/url.h"
@@ -18,9 +19,13 @@ namespace ws {
 
 namespace {
 
-// Descriptors that are no connection: listeners, epoll, eventfds, logs, and room to accept one and
-// say no.
-constexpr std::uint32_t kReservedDescriptors = 64;
+// Descriptors that are no connection: standard streams, files being read, and room to take 32
+// connections and say no.
+constexpr std::uint32_t kSpareDescriptors = 64;
+// Of each thread: epoll and eventfd; of each of its listeners: the socket and its spare.
+std::uint32_t reserved_descriptors(std::uint32_t threads, std::size_t listeners) {
+  return kSpareDescriptors + threads * (2 + 2 * static_cast<std::uint32_t>(listeners));
+}
 
 std::uint32_t raise_descriptor_limit() {
   rlimit limit{};
@@ -31,9 +36,46 @@ std::uint32_t raise_descriptor_limit() {
   return static_cast<std::uint32_t>(std::min<rlim_t>(limit.rlim_cur, UINT32_MAX));
 }
 
-core::Result<net::Address> address_of(const proto::ListenUrl& url) {
-  return url.unix_path.empty() ? net::Address::from_ip(url.host, url.port)
-                               : net::Address::from_path(url.unix_path);
+struct Endpoint {
+  std::string text;  // as given
+  proto::ListenUrl url;
+  net::Address address;
+};
+
+core::Result<std::vector<Endpoint>> endpoints_of(const ServerOptions& options) {
+  std::vector<Endpoint> endpoints;
+  for (const std::string& text : options.listen) {
+    auto url = proto::parse_listen_url(text);
+    if (!url) return url.error();
+    auto address = url->unix_path.empty() ? net::Address::from_ip(url->host, url->port)
+                                          : net::Address::from_path(url->unix_path);
+    if (!address) return core::Error(text + ": " + address.error().message());
+    endpoints.push_back({text, *url, *address});
+  }
+  return endpoints;
+}
+
+// A wrong certificate is an error also where no wss listener would use it.
+bool wants_tls(const ServerOptions& options, const std::vector<Endpoint>& endpoints) {
+  return !options.tls.certificates.empty() ||
+         std::any_of(endpoints.begin(), endpoints.end(),
+                     [](const Endpoint& e) { return e.url.tls; });
+}
+
+core::Result<core::Ok> check_limits(const Limits& limits) {
+  constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
+  if (limits.message_bytes > kMessageBytesMost) {
+    return core::Error("limits: message_bytes is at most 1 GiB");
+  }
+  for (const std::uint64_t limit :
+       {limits.message_bytes, std::uint64_t{limits.message_fragments},
+        std::uint64_t{limits.connections}, std::uint64_t{limits.request_head_bytes},
+        std::uint64_t{limits.request_target_bytes}, std::uint64_t{limits.request_headers},
+        std::uint64_t{limits.accepts_per_turn}, std::uint64_t{limits.tls_handshakes_per_turn},
+        std::uint64_t{limits.link_bytes_per_turn}, std::uint64_t{limits.link_messages_per_turn}}) {
+    if (limit == 0) return core::Error("limits: only connections_per_ip and times may be 0");
+  }
+  return core::Ok{};
 }
 
 }  // namespace
@@ -44,12 +86,14 @@ struct Server::State {
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<std::thread> threads;
   std::vector<std::string> urls;
+  std::mutex files_mutex;
   std::vector<std::unique_ptr<net::Listener>> unix_listeners;  // one of each, to remove its file
 
   mutable std::mutex tls_mutex;
   std::optional<tls::Context> tls;  // guarded by tls_mutex once threads run
 
-  core::Result<core::Ok> listen(const std::string& text);
+  core::Result<core::Ok> fit_descriptors(std::uint32_t thread_count, std::size_t listeners);
+  core::Result<core::Ok> listen(Endpoint& endpoint);
   void forget_listeners() {
     shards.clear();
     remove_unix_files();
@@ -77,35 +121,35 @@ void Server::route(std::string_view pattern, Handlers handlers) {
 }
 
 core::Result<core::Ok> Server::check() const {
-  for (const std::string& text : state_->options.listen) {
-    auto url = proto::parse_listen_url(text);
-    if (!url) return url.error();
-    if (auto address = address_of(*url); !address) {
-      return core::Error(text + ": " + address.error().message());
-    }
-  }
-  if (auto context = tls::Context::make_server(state_->options.tls); !context)
-    return context.error();
-  return core::Ok{};
+  if (auto done = check_limits(state_->options.limits); !done) return done;
+  auto endpoints = endpoints_of(state_->options);
+  if (!endpoints) return endpoints.error();
+  if (!wants_tls(state_->options, *endpoints)) return core::Ok{};
+  auto context = tls::Context::make_server(state_->options.tls);
+  return context ? core::Result<core::Ok>(core::Ok{}) : context.error();
 }
 
 core::Result<core::Ok> Server::start() {
   State& state = *state_;
   WS_CHECK(state.threads.empty());
-  state.common.limits = state.options.limits;
-  state.common.origins = state.options.origins;
-  std::uint32_t& connections = state.common.limits.connections;
-  const std::uint32_t descriptors = raise_descriptor_limit();
-  connections = std::min(connections, descriptors > 2 * kReservedDescriptors
-                                          ? descriptors - kReservedDescriptors
-                                          : descriptors / 2);
-
+  if (auto done = check_limits(state.options.limits); !done) return done;
+  auto endpoints = endpoints_of(state.options);
+  if (!endpoints) return endpoints.error();
   unsigned threads = state.options.threads;
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
-  for (unsigned i = 0; i < threads; ++i)
+  if (auto done = state.fit_descriptors(threads, endpoints->size()); !done) return done;
+  state.common.origins = state.options.origins;
+  if (wants_tls(state.options, *endpoints)) {
+    auto context = tls::Context::make_server(state.options.tls);
+    if (!context) return context.error();
+    state.tls = *context;
+  }
+  for (unsigned i = 0; i < threads; ++i) {
     state.shards.push_back(std::make_unique<Shard>(state.common));
-  for (const std::string& url : state.options.listen) {
-    if (auto done = state.listen(url); !done) {
+    if (state.tls) state.shards.back()->set_tls(*state.tls);
+  }
+  for (Endpoint& endpoint : *endpoints) {
+    if (auto done = state.listen(endpoint); !done) {
       state.forget_listeners();
       return done;
     }
@@ -114,22 +158,34 @@ core::Result<core::Ok> Server::start() {
   return core::Ok{};
 }
 
-core::Result<core::Ok> Server::State::listen(const std::string& text) {
-  auto url = proto::parse_listen_url(text);
-  if (!url) return url.error();
-  auto address = address_of(*url);
-  if (!address) return core::Error(text + ": " + address.error().message());
-  if (url->tls && !tls) {
-    auto context = tls::Context::make_server(options.tls);
-    if (!context) return context.error();
-    tls = *context;
-    for (const auto& shard : shards) shard->set_tls(*tls);
+// Raises the process's limit as far as it may, and lowers ours to what is left of it for
+// connections.
+core::Result<core::Ok> Server::State::fit_descriptors(std::uint32_t thread_count,
+                                                      std::size_t listeners) {
+  common.limits = options.limits;
+  const std::uint32_t have = raise_descriptor_limit();
+  const std::uint32_t reserved = reserved_descriptors(thread_count, listeners);
+  if (have <= reserved) {
+    return core::Error("the limit of open files is " + std::to_string(have) + ", too low for " +
+                       std::to_string(thread_count) + " threads: raise it (ulimit -n) above " +
+                       std::to_string(reserved));
   }
-  auto first = net::Listener::open(*address);
+  if (common.limits.connections <= have - reserved) return core::Ok{};
+  common.limits.connections = have - reserved;
+  core::log(core::LogLevel::kWarn,
+            "fewer connections than asked for: the limit of open files is low",
+            {{"connections", common.limits.connections}, {"open_files", have}});
+  return core::Ok{};
+}
+
+core::Result<core::Ok> Server::State::listen(Endpoint& endpoint) {
+  proto::ListenUrl& url = endpoint.url;
+  auto first = net::Listener::open(endpoint.address);
+  const std::string& text = endpoint.text;
   if (!first) return core::Error(text + ": " + first.error().message(), first.error().os_errno());
-  if (url->unix_path.empty()) url->port = first->address().port();
-  urls.push_back(url->to_string());
-  if (!url->unix_path.empty()) {
+  if (url.unix_path.empty()) url.port = first->address().port();
+  urls.push_back(url.to_string());
+  if (!url.unix_path.empty()) {
     auto keeper = first->share();
     if (!keeper) return keeper.error();
     unix_listeners.push_back(std::make_unique<net::Listener>(std::move(*keeper)));
@@ -137,9 +193,9 @@ core::Result<core::Ok> Server::State::listen(const std::string& text) {
   for (std::size_t i = 1; i < shards.size(); ++i) {
     auto sibling = first->share();
     if (!sibling) return core::Error(text + ": " + sibling.error().message());
-    if (auto done = shards[i]->add_listener(std::move(*sibling), url->tls); !done) return done;
+    if (auto done = shards[i]->add_listener(std::move(*sibling), url.tls); !done) return done;
   }
-  return shards[0]->add_listener(std::move(*first), url->tls);
+  return shards[0]->add_listener(std::move(*first), url.tls);
 }
 
 const std::vector<std::string>& Server::urls() const {
@@ -157,6 +213,11 @@ bool Server::certificate_self_signed() const {
 }
 
 void Server::stop(CloseCode code) {
+  {
+    // The kept socket of a Unix listener would go on taking connections that nobody serves.
+    const std::lock_guard lock(state_->files_mutex);
+    state_->remove_unix_files();
+  }
   for (const auto& shard : state_->shards) {
     shard->post([target = shard.get(), code] { target->shut_down(code); });
   }
@@ -166,7 +227,6 @@ void Server::wait() {
   for (std::thread& thread : state_->threads) {
     if (thread.joinable()) thread.join();
   }
-  state_->remove_unix_files();
 }
 
 core::Result<core::Ok> Server::run() {

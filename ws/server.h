@@ -38,7 +38,8 @@ class Server {
   bool certificate_self_signed() const;
 
   // Stops accepting, sends Close (1001 by default) to everyone, flushes, and ends what is left at
-  // Limits::drain_ms. thread: any; returns at once; the first call counts.
+  // Limits::drain_ms. thread: any, once start() has returned; returns at once; the first call
+  // counts.
   void stop(CloseCode code = CloseCode::kGoingAway);
   // Until stop() has run its course.
   void wait();

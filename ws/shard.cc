@@ -12,6 +12,8 @@ namespace {
 // Beyond the limit this many are still let in, to be told 503 in proper form; what is above is
 // closed at accept.
 constexpr std::size_t kRefusalsMax = 32;
+// At a stop: enough to empty a backlog of 4096, and no more for peers who go on connecting.
+constexpr int kFarewellRounds = 64;
 
 }  // namespace
 
@@ -29,7 +31,7 @@ core::Result<core::Ok> Shard::add_listener(net::Listener listener, bool tls) {
   const bool added =
       listener.address().is_unix() ? reactor_.add_shared(fd, id) : reactor_.add(fd, id);
   if (!added) return core::Error("epoll refuses the listener " + listener.address().to_string());
-  listeners_.push_back(std::make_unique<Listening>(std::move(listener), tls, core::TimerNode{}));
+  listeners_.push_back(std::make_unique<Listening>(std::move(listener), tls));
   listeners_.back()->retry.owner = id;
   return core::Ok{};
 }
@@ -51,10 +53,18 @@ void Shard::on_wake(core::Id id, std::uint32_t wake) {
   }
   const std::uint32_t listener = id.index & ~kListenerBit;
   if ((id.index & kListenerBit) != 0 && listener < listeners_.size()) {
-    if (!shutting_down_ && !accept_from(*listeners_[listener])) reactor_.make_ready(id);
+    serve_listener(*listeners_[listener], wake);
   } else if (id == drain_timer_.owner && (wake & core::kTimer) != 0) {
     links_.for_each([](Link& link, core::Id) { link.drop(CloseCause::kShutdown); });
   }
+}
+
+void Shard::serve_listener(Listening& listening, std::uint32_t wake) {
+  if ((wake & core::kResume) != 0) listening.ready = false;
+  if (shutting_down_ || listening.ready) return;
+  if (accept_from(listening)) return;
+  listening.ready = true;
+  reactor_.make_ready(listening.retry.owner);
 }
 
 // true: nobody waits any more, or nobody can be taken.
@@ -119,16 +129,16 @@ bool Shard::take_tls_handshake() {
 
 void Shard::shut_down(CloseCode code) {
   if (std::exchange(shutting_down_, true)) return;
+  drain_timer_.owner = core::Id{kListenerBit | 0x7fffffff, 1};
+  reactor_.timers().arm(drain_timer_, reactor_.now_ms() + limits().drain_ms);
   for (const auto& listening : listeners_) {
     // Who connected before the stop is told so; closing the socket now would reset them.
-    while (!accept_from(*listening)) {
+    for (int round = 0; round < kFarewellRounds && !accept_from(*listening); ++round) {
     }
     reactor_.timers().cancel(listening->retry);
     listening->listener.close();
   }
   links_.for_each([code](Link& link, core::Id) { link.shut_down(code); });
-  drain_timer_.owner = core::Id{kListenerBit | 0x7fffffff, 1};
-  reactor_.timers().arm(drain_timer_, reactor_.now_ms() + limits().drain_ms);
   end_if_empty();
 }
 

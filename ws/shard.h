@@ -70,10 +70,12 @@ class Shard {
     net::Listener listener;
     bool tls;
     core::TimerNode retry;
+    bool ready = false;  // in the reactor's ready list
   };
 
   static void dispatch(void* self, core::Id id, std::uint32_t wake);
   void on_wake(core::Id id, std::uint32_t wake);
+  void serve_listener(Listening& listening, std::uint32_t wake);
   bool accept_from(Listening& listening);
   void admit(Listening& listening, net::Listener::Accepted accepted);
   void end_if_empty();

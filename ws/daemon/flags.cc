@@ -150,6 +150,11 @@ const Flag kFlags[] = {
      [](Draft& draft, std::string_view value) {
        return set_number(draft.settings.server.limits.connections_per_ip, value, 0, 10'000'000);
      }},
+    {"deflate", "MODE", "permessage-deflate: off, the only mode so far",
+     [](Draft&, std::string_view value) {
+       int mode = 0;
+       return set_choice(mode, value, {{"off", 0}});
+     }},
     {"log-level", "LEVEL", "error, warn, info, debug or off (default info)",
      [](Draft& draft, std::string_view value) {
        return set_choice(draft.settings.log_level, value,

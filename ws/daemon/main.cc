@@ -53,8 +53,8 @@ void handle_signals(ws::Server& server, const std::atomic<bool>& finished) {
       _exit(kForced);
     } else {
       stopping = true;
-      ws::core::log(ws::core::LogLevel::kInfo, "stopping", {{"connections", server.connections()}});
       server.stop();
+      ws::core::log(ws::core::LogLevel::kInfo, "stopping", {{"connections", server.connections()}});
     }
   }
 }
@@ -87,6 +87,11 @@ int serve(const Settings& settings) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   if (auto started = server.start(); !started) return complain(started.error(), kCouldNotStart);
   announce(server);
+  if (!server.certificate_fingerprint().empty() && ws::tls::allocates_by_announcement()) {
+    ws::core::log(ws::core::LogLevel::kWarn,
+                  "this OpenSSL may allocate what a peer announces; 3.0.21 mends it",
+                  {{"version", ws::tls::library_version()}});
+  }
 
   std::atomic<bool> finished = false;
   std::thread signal_thread(handle_signals, std::ref(server), std::cref(finished));

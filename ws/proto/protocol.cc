@@ -16,23 +16,23 @@ inline bool Protocol::take_short_message(Event& event) {
   constexpr std::size_t kHeaderBytes = 6;
   const bool unusual = state_ != State::kHeader || message_open_ || message_delivered_ ||
                        close_written_ || carry_ || !from_client();
-  if (unusual || input_.size() < kHeaderBytes) return false;
-  const std::uint8_t* bytes = input_.data();
-  const auto opcode = static_cast<Opcode>(bytes[0] ^ kFinBit);
-  const std::size_t payload_bytes = std::size_t{bytes[1]} - kMaskBit;  // wraps when unmasked
+  const core::Bytes in = input_;  // a copy in registers: unmasking could alias the member
+  if (unusual || in.size() < kHeaderBytes) return false;
+  const auto opcode = static_cast<Opcode>(in[0] ^ kFinBit);
+  const std::size_t payload_bytes = std::size_t{in[1]} - kMaskBit;  // wraps when unmasked
   if (opcode != Opcode::kText && opcode != Opcode::kBinary) return false;
   if (payload_bytes >= kLength16 || payload_bytes > config_->message_bytes_max) return false;
-  if (input_.size() < kHeaderBytes + payload_bytes) return false;
+  if (in.size() < kHeaderBytes + payload_bytes) return false;
 
-  const core::Bytes payload = input_.subspan(kHeaderBytes, payload_bytes);
+  const core::Bytes payload = in.subspan(kHeaderBytes, payload_bytes);
   MaskKey key;
-  std::memcpy(key.bytes, bytes + 2, sizeof key.bytes);
+  std::memcpy(key.bytes, &in[2], sizeof key.bytes);
   apply_mask(payload, key);
   if (opcode == Opcode::kText && !valid_utf8(payload)) {
     apply_mask(payload, key);  // back, for the general way to refuse
     return false;
   }
-  input_ = input_.subspan(kHeaderBytes + payload_bytes);
+  input_ = in.subspan(kHeaderBytes + payload_bytes);
   event.kind = Event::Kind::kMessage;
   event.opcode = opcode;
   event.payload = payload;

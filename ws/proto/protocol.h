@@ -92,6 +92,8 @@ class Protocol {
 
   // Between the first byte of a message and its last; for assembly deadlines.
   bool mid_message() const { return state_ == State::kPayload || message_open_ || carry_; }
+  // A fragment came and its last one has not.
+  bool message_open() const { return message_open_; }
   // Bytes gathered of it so far.
   std::size_t gathered_bytes() const { return message_.size(); }
 
