@@ -189,7 +189,7 @@ void Link::decode(core::Bytes bytes) {
     if (event.kind == Event::Kind::kNone) break;
     --messages_left;
     if (event.kind == Event::Kind::kMessage) {
-      deliver(event);
+      deliver(event.opcode, event.payload);
     } else {
       handle(event);
     }
@@ -203,11 +203,15 @@ void Link::decode_backlog() {
   decode(backlog.bytes());
 }
 
-void Link::deliver(const Event& event) {
+// Not inlined: the payload comes in registers. Copying it out of an event just written would stall
+// (the two halves of a span are stored apart and loaded at once), for as long as the rest of this
+// takes.
+[[gnu::noinline]] void Link::deliver(Opcode opcode, core::ConstBytes payload) {
   assembling_ = false;
   if (!handlers_->on_message || phase_ != Phase::kOpen) return;
-  const auto type = event.opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary;
-  guard([&](Conn& conn) { handlers_->on_message(conn, {type, event.payload}); });
+  const auto type = opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary;
+  const Message message{type, payload};
+  guard([&](Conn& conn) { handlers_->on_message(conn, message); });
 }
 
 void Link::handle(const Event& event) {

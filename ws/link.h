@@ -76,7 +76,7 @@ class Link {
   void discard_input(std::uint32_t& bytes_left);
   void decode(core::Bytes bytes);
   void decode_backlog();
-  void deliver(const proto::Event& message);
+  void deliver(proto::Opcode opcode, core::ConstBytes payload);
   void handle(const proto::Event& event);
   void open(const Handlers& handlers);
   void refuse(OpeningAnswer answer);
