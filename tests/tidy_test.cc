@@ -1,4 +1,4 @@
-// Reads the tree and holds it to DESIGN section 2: the folders, who may include whom, sizes, and a
+// Reads the tree and holds it to its layout: the folders, who may include whom, sizes, and a
 // test for every source.
 #include <gtest/gtest.h>
 

@@ -29,15 +29,16 @@ enum class CloseCause : std::uint8_t {
   kProtocol,      // the peer broke the protocol or a limit of it
   kTimeout,       // silence, or a message or a closing handshake that took too long
   kSlowConsumer,  // the peer did not take its output
-  kTls,
-  kShutdown,
-  kHandlerThrew,
+  kTls,           // its TLS broke: a bad record, a forbidden message
+  kShutdown,      // Server::stop()
+  kHandlerThrew,  // closed with 1011
 };
+// A constant phrase for logs and counters.
 std::string_view to_string(CloseCause cause);
 
 struct Close {
-  CloseCode code =
-      CloseCode::kAbnormal;  // what the peer sent, else what we did; 1006: no Close frame at all
+  // What the peer sent, else what we did; 1006: no Close frame at all.
+  CloseCode code = CloseCode::kAbnormal;
   std::string_view reason;
   CloseCause cause = CloseCause::kPeer;
 };
@@ -53,6 +54,7 @@ class Conn {
   SendStatus send(const Message& message);
   // Starts the closing handshake (RFC 6455 7.1.2). reason: UTF-8, at most 123 bytes are sent.
   void close(CloseCode code = CloseCode::kNormal, std::string_view reason = {});
+  // Names it beyond this callback; stale once the connection is gone.
   core::Id id() const;
 
  private:
@@ -62,10 +64,10 @@ class Conn {
 // What a route does with its connections. All run on the connection's thread; none is re-entered;
 // an exception that escapes one is logged and closes that connection with 1011.
 struct Handlers {
-  std::function<void(Conn&)> on_open;
-  std::function<void(Conn&, const Message&)> on_message;
-  std::function<void(Conn&, const Close&)>
-      on_close;  // exactly once for each on_open; sends nothing any more
+  std::function<void(Conn&)> on_open = {};
+  std::function<void(Conn&, const Message&)> on_message = {};
+  // Exactly once for each on_open; nothing can be sent any more.
+  std::function<void(Conn&, const Close&)> on_close = {};
   // Whether any Origin may connect: only for routes that have nothing to give away.
   bool any_origin = false;
 };

@@ -39,7 +39,8 @@ SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
   const bool its_turn = shard_.current() == this;
   core::Buffer& out = its_turn ? shard_.outbox() : sink();
-  if (queued_bytes() + out.size() > shard_.limits().queue_max_bytes) {
+  const std::size_t staged = its_turn ? out.size() : 0;
+  if (queued_bytes() + staged > shard_.limits().queue_max_bytes) {
     fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
     return SendStatus::kDropped;
   }

@@ -1,5 +1,4 @@
-// Internal. The answer to an opening request: DESIGN's table of statuses, routes and origins put
-// together.
+// Internal. The answer to an opening request: which status, which route, which origin.
 #pragma once
 
 #include <span>

@@ -17,13 +17,13 @@ using TlsOptions = tls::ServerOptions;
 struct ServerOptions {
   // ws://HOST:PORT, wss://HOST:PORT (IPv6 in brackets, * for every address, port 0 for any free
   // one), ws+unix:PATH, wss+unix:PATH.
-  std::vector<std::string> listen;
-  TlsOptions tls;
+  std::vector<std::string> listen = {};
+  TlsOptions tls = {};
   // Origins whose pages may connect, besides the server's own: "https://example.com", or "*" for
   // any. Requests without an Origin are no browser's and pass.
-  std::vector<std::string> origins;
+  std::vector<std::string> origins = {};
   unsigned threads = 0;  // 0: one per core
-  Limits limits;
+  Limits limits = {};
 };
 
 }  // namespace ws

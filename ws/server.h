@@ -15,8 +15,9 @@ namespace ws {
 // route() as often as needed, then start(), then wait() (or run() for both).
 class Server {
  public:
+  // Without listeners it serves nobody; without routes it answers 404.
   explicit Server(ServerOptions options);
-  ~Server();
+  ~Server();  // stop() and wait(): may take Limits::drain_ms
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -41,9 +42,9 @@ class Server {
   // Limits::drain_ms. thread: any, once start() has returned; returns at once; the first call
   // counts.
   void stop(CloseCode code = CloseCode::kGoingAway);
-  // Until stop() has run its course.
+  // Until stop() has run its course. thread: one.
   void wait();
-  core::Result<core::Ok> run();
+  core::Result<core::Ok> run();  // start() and wait()
 
   // Loads the certificate files again. On any error the old ones stay. Open connections keep
   // theirs. thread: any, after start().

@@ -1,4 +1,4 @@
-// What must happen by the clock (DESIGN section 8; row H9), on a real wsd. All peers run side by
+// What must happen by the clock (row H9), on a real wsd. All peers run side by
 // side, so that the test takes as long as the slowest of them.
 #include <gtest/gtest.h>
 #include <signal.h>

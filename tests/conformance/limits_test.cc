@@ -1,4 +1,4 @@
-// Limits that a flag sets, and what an attack may cost (DESIGN sections 8, 9 and 11; rows F2, H8
+// Limits that a flag sets, and what an attack may cost (rows F2, H8
 // and T7), on a real wsd.
 #include <gtest/gtest.h>
 

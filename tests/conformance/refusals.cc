@@ -1,4 +1,4 @@
-// Opening handshakes that are refused, each with its status (DESIGN section 9): rows H1 to H6 and
+// Opening handshakes that are refused, each with its status: rows H1 to H6 and
 // H8. Whatever is refused, nothing behind it is parsed or answered, and the server closes.
 #include "tests/conformance/conformance.h"
 

@@ -1,4 +1,4 @@
-// Peers that do not take their output (DESIGN section 8; rows R1, R2 and E5): memory stays bounded,
+// Peers that do not take their output (rows R1, R2 and E5): memory stays bounded,
 // nothing is lost or reordered for those who read in the end.
 #include <gtest/gtest.h>
 

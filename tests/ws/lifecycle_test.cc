@@ -1,5 +1,5 @@
 // What handlers see and may do: each callback once, causes and codes of every end, sends around a
-// close, exceptions (DESIGN sections 5, 10 and 12; ws/conn.h; row E9).
+// close, exceptions (ws/conn.h; row E9).
 #include <gtest/gtest.h>
 
 #include <atomic>

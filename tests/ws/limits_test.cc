@@ -1,5 +1,5 @@
-// Limits on how many may connect and on what one may take from the others (DESIGN sections 4 and 8;
-// rows R5, R6, E1, E3 and E4).
+// Limits on how many may connect and on what one may take from the others (rows R5, R6, E1, E3 and
+// E4).
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>

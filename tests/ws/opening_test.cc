@@ -1,4 +1,4 @@
-// The answer to an opening request (DESIGN section 9; rows H5-H7). "The request itself is judged
+// The answer to an opening request (rows H5-H7). "The request itself is judged
 // first (405, 400), then the route (404), then the upgrade (426), then the Origin (403)."
 #include "ws/opening.h"
 

@@ -1,5 +1,4 @@
-// Starting and ending a server: listeners, threads, Unix sockets, certificates (DESIGN sections 6,
-// 7 and 12; ws/server.h).
+// Starting and ending a server: listeners, threads, Unix sockets, certificates (ws/server.h).
 #include "ws/server.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // The end of a server: "stop accepting, Close 1001 to everyone, flush", and a hard end for those
-// who do not answer (DESIGN sections 8, 10 and 11; ws/server.h).
+// who do not answer (ws/server.h).
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// What must happen by the clock (DESIGN section 8; rows H9, R3, R4 and T1), with short times.
+// What must happen by the clock (rows H9, R3, R4 and T1), with short times.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The command line and the settings file (DESIGN section 11).
+// The command line and the settings file.
 #include "ws/daemon/flags.h"
 
 #include <gtest/gtest.h>

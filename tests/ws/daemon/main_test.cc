@@ -1,4 +1,4 @@
-// wsd as its users meet it: exit codes, what it prints, signals (DESIGN section 11).
+// wsd as its users meet it: exit codes, what it prints, signals.
 #include <gtest/gtest.h>
 #include <signal.h>
 
