@@ -1,6 +1,8 @@
 // The turn, in this order:
 //
-//   wait      epoll_wait for at most 256 events. It sleeps until the next deadline, but not at all
+//   wait      epoll_wait for at most 256 events. It sleeps until one comes (the next deadline is
+//   one,
+//             through a timerfd), but not at all
 //             while the ready, dirty or retired list or the mailbox has something. Only around a
 //             wait that may block does the mailbox count as asleep, and only then do producers
 //             write its eventfd. The clock is read once, right after the wait.
@@ -20,9 +22,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-
-#include <algorithm>
-#include <climits>
+#include <sys/timerfd.h>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -36,6 +36,7 @@ constexpr int kEventsPerTurn = 256;
 
 // The eventfd's place among the ids: generation 0 never belongs to anybody.
 constexpr Id kWakeId{0, 0};
+constexpr Id kAlarmId{1, 0};
 
 std::uint32_t wake_reasons(std::uint32_t events) {
   std::uint32_t wake = 0;
@@ -62,10 +63,13 @@ Reactor::Reactor(void* owner, Dispatch dispatch)
     : owner_(owner),
       dispatch_(dispatch),
       epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
+      alarm_fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
       now_ms_(monotonic_ms()),
       timers_(now_ms_) {
   WS_CHECK(epoll_fd_.get() >= 0);
+  WS_CHECK(alarm_fd_.get() >= 0);
   WS_CHECK(watch(epoll_fd_.get(), mailbox_.wake_fd(), kWakeId, EPOLLIN));
+  WS_CHECK(watch(epoll_fd_.get(), alarm_fd_.get(), kAlarmId, EPOLLIN | EPOLLET));
 }
 
 bool Reactor::add(int fd, Id id) {
@@ -105,6 +109,8 @@ void Reactor::run_turn() {
     const Id id = Id::unpack(events[i].data.u64);
     if (id == kWakeId) {
       mailbox_.acknowledge_wake();
+    } else if (id == kAlarmId) {
+      alarm_ms_ = TimerWheel::kNever;  // rung; setting it anew empties it
     } else {
       dispatch_(owner_, id, wake_reasons(events[i].events));
     }
@@ -118,15 +124,24 @@ void Reactor::run_turn() {
   dispatch_running(kReap);
 }
 
-// How long the wait may block, in milliseconds for epoll_wait; -1 is forever.
+// The wait's timeout: none, or for ever, since what ends it in time is the alarm. A timeout for
+// each wait would have the kernel set up and tear down a timer every time it sleeps.
 int Reactor::sleep_ms() {
   if (!ready_.empty() || !dirty_.empty() || !retired_.empty()) return 0;
   const std::uint64_t wake_ms = timers_.next_wake_ms();
   if (wake_ms <= now_ms_) return 0;
-  if (!mailbox_.prepare_sleep()) return 0;
-  if (wake_ms == TimerWheel::kNever) return -1;
-  // now_ms_ is as old as the turn is long, so a timer is late by at most that, never early.
-  return static_cast<int>(std::min<std::uint64_t>(wake_ms - now_ms_, INT_MAX));
+  if (wake_ms < alarm_ms_) set_alarm(wake_ms);
+  return mailbox_.prepare_sleep() ? -1 : 0;
+}
+
+// Deadlines move back far more often than forward, so most turns leave the alarm alone: ringing
+// early does no harm.
+void Reactor::set_alarm(std::uint64_t at_ms) {
+  itimerspec alarm{};
+  alarm.it_value.tv_sec = static_cast<time_t>(at_ms / 1000);
+  alarm.it_value.tv_nsec = static_cast<long>(at_ms % 1000) * 1'000'000;
+  WS_CHECK(::timerfd_settime(alarm_fd_.get(), TFD_TIMER_ABSTIME, &alarm, nullptr) == 0);
+  alarm_ms_ = at_ms;
 }
 
 void Reactor::dispatch_running(std::uint32_t wake) {

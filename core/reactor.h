@@ -66,11 +66,14 @@ class Reactor {
  private:
   void run_turn();
   int sleep_ms();
+  void set_alarm(std::uint64_t at_ms);
   void dispatch_running(std::uint32_t wake);
 
   void* owner_;
   Dispatch dispatch_;
   Fd epoll_fd_;
+  Fd alarm_fd_;                                  // a timerfd
+  std::uint64_t alarm_ms_ = TimerWheel::kNever;  // what it is set to
   std::uint64_t now_ms_;
   TimerWheel timers_;
   std::uint64_t turn_ = 0;

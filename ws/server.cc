@@ -22,9 +22,9 @@ namespace {
 // Descriptors that are no connection: standard streams, files being read, and room to take 32
 // connections and say no.
 constexpr std::uint32_t kSpareDescriptors = 64;
-// Of each thread: epoll and eventfd; of each of its listeners: the socket and its spare.
+// Of each thread: epoll, eventfd and timerfd; of each of its listeners: the socket and its spare.
 std::uint32_t reserved_descriptors(std::uint32_t threads, std::size_t listeners) {
-  return kSpareDescriptors + threads * (2 + 2 * static_cast<std::uint32_t>(listeners));
+  return kSpareDescriptors + threads * (3 + 2 * static_cast<std::uint32_t>(listeners));
 }
 
 std::uint32_t raise_descriptor_limit() {
