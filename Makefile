@@ -11,7 +11,10 @@ required_flags := -std=c++20 -I. -pthread -MMD -MP -Wall -Wextra -Wshadow -Wconv
 flags_release := -DNDEBUG
 flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 flags_tsan := -O1 -g1 -fsanitize=thread
-flags := $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT))
+flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags_$(VARIANT)))
+# A test runs once for each time it is compiled, and optimising one under a sanitizer triples what that takes.
+test_flags_release := -O1 -g1
+test_flags_asan := -O0
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))

@@ -1,6 +1,7 @@
 // Internal. Spare buffers that stay warm: one pool per reactor thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -14,12 +15,22 @@ namespace ws::core {
 // one.
 class BufferPool {
  public:
-  // An empty buffer, with memory when a spare is at hand.
-  Buffer take() {
+  // An empty buffer for about `bytes`: the smallest spare that holds them, else the largest, else
+  // one without memory. Only memory that is here already: `bytes` may be a peer's announcement.
+  Buffer take(std::size_t bytes) {
     if (spares_.empty()) return {};
-    Buffer spare = std::move(spares_.back());
+    const auto better = [bytes](const Buffer& a, const Buffer& b) {
+      const bool a_holds = a.capacity() >= bytes;
+      const bool b_holds = b.capacity() >= bytes;
+      if (a_holds != b_holds) return a_holds;
+      return a_holds ? a.capacity() < b.capacity() : a.capacity() > b.capacity();
+    };
+    const auto best = std::min_element(spares_.begin(), spares_.end(), better);
+    Buffer spare = std::move(*best);
+    *best = std::move(spares_.back());
     spares_.pop_back();
     bytes_ -= spare.capacity();
+    unused_ = std::min(unused_, spares_.size());
     return spare;
   }
 
@@ -35,12 +46,23 @@ class BufferPool {
     spares_.push_back(std::move(buffer));
   }
 
+  // Frees as many spares as lay here all the time since the last call.
+  void trim() {
+    for (; unused_ > 0; --unused_) {
+      bytes_ -= spares_.back().capacity();
+      spares_.pop_back();
+    }
+    unused_ = spares_.size();
+  }
+  bool holds_memory() const { return !spares_.empty(); }
+
  private:
-  static constexpr std::size_t kBytesMax = 4 * 1024 * 1024;  // four messages of 1 MiB
+  static constexpr std::size_t kBytesMax = 64 * 1024 * 1024;  // 64 messages of 1 MiB
   static constexpr std::size_t kSparesMax = 64;
 
   std::vector<Buffer> spares_;
   std::size_t bytes_ = 0;
+  std::size_t unused_ = 0;  // the fewest spares there were since the last trim()
 };
 
 }  // namespace ws::core

@@ -87,7 +87,7 @@ Transport::Input Transport::read(core::Bytes direct, Scratch& scratch) {
 }
 
 Transport::Input Transport::read_sealed(core::Bytes direct, Scratch& scratch) {
-  const core::Bytes ciphertext{scratch.receive.get(), Scratch::kCiphertextBytes};
+  const core::Bytes ciphertext{scratch.receive.get(), Scratch::kReceiveBytes};
   const Transfer got = socket_.read(ciphertext);
   Input input;
   input.state = after_read(got, ciphertext.size());
@@ -128,7 +128,7 @@ Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch&
   Gather gather(parts);
   std::array<std::uint8_t, kRecordBytes> room;
   core::Buffer& pending = session_->pending();
-  if (pending.capacity() == 0) pending = scratch.pool.take();
+  if (pending.capacity() == 0) pending = scratch.pool.take(kSealAheadBytes);
   for (;;) {
     bool more = true;
     while (pending.size() < kSealAheadBytes && more) {

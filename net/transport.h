@@ -14,10 +14,11 @@ namespace ws::net {
 
 // Memory that all transports of one thread take turns to use, so that an idle one holds none.
 struct Scratch {
-  static constexpr std::size_t kReceiveBytes = 256 * 1024;
-  static constexpr std::size_t kCiphertextBytes = 64 * 1024;  // fed to a session at once
-  // What is fed, and one record of 16 KiB that waited in the session for its last byte.
-  static constexpr std::size_t kPlainBytes = kCiphertextBytes + 16 * 1024;
+  // Of one recv. More would be copied more: what comes of a large message with its header goes
+  // from here to the memory the rest is received in.
+  static constexpr std::size_t kReceiveBytes = 64 * 1024;
+  // What is received, and one record of 16 KiB that waited in the session for its last byte.
+  static constexpr std::size_t kPlainBytes = kReceiveBytes + 16 * 1024;
 
   core::BufferPool pool;
   std::unique_ptr<std::uint8_t[]> receive{new std::uint8_t[kReceiveBytes]};

@@ -85,7 +85,7 @@ SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload) {
 
 core::Buffer& Link::queue() {
   core::Buffer& queue = extra().queue;
-  if (queue.capacity() == 0) queue = shard_.scratch().pool.take();
+  if (queue.capacity() == 0) queue = shard_.scratch().pool.take(kOutboxBytes);
   return queue;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -82,8 +83,9 @@ core::Result<core::Ok> check_limits(const Limits& limits) {
 
 struct Server::State {
   ServerOptions options;
+  std::vector<std::pair<int, std::function<void()>>> watched;
   Common common;
-  std::vector<std::unique_ptr<Shard>> shards;
+  std::vector<std::unique_ptr<Shard>> shards;  // once listening
   std::vector<std::thread> threads;
   std::vector<std::string> urls;
   std::mutex files_mutex;
@@ -93,7 +95,13 @@ struct Server::State {
   std::optional<tls::Context> tls;  // guarded by tls_mutex once threads run
 
   core::Result<core::Ok> fit_descriptors(std::uint32_t thread_count, std::size_t listeners);
+  core::Result<core::Ok> open_listeners(std::vector<Endpoint>& endpoints);
   core::Result<core::Ok> listen(Endpoint& endpoint);
+  void run_from(std::size_t first_shard) {
+    for (std::size_t i = first_shard; i < shards.size(); ++i) {
+      threads.emplace_back(&Shard::run, shards[i].get());
+    }
+  }
   void forget_listeners() {
     shards.clear();
     remove_unix_files();
@@ -116,7 +124,7 @@ Server::~Server() {
 }
 
 void Server::route(std::string_view pattern, Handlers handlers) {
-  WS_CHECK(state_->threads.empty());
+  WS_CHECK(state_->shards.empty());
   state_->common.router.add(pattern, std::move(handlers));
 }
 
@@ -129,9 +137,14 @@ core::Result<core::Ok> Server::check() const {
   return context ? core::Result<core::Ok>(core::Ok{}) : context.error();
 }
 
-core::Result<core::Ok> Server::start() {
+void Server::watch(int fd, std::function<void()> on_readable) {
+  WS_CHECK(state_->shards.empty());
+  state_->watched.emplace_back(fd, std::move(on_readable));
+}
+
+core::Result<core::Ok> Server::listen() {
   State& state = *state_;
-  WS_CHECK(state.threads.empty());
+  WS_CHECK(state.shards.empty());
   if (auto done = check_limits(state.options.limits); !done) return done;
   auto endpoints = endpoints_of(state.options);
   if (!endpoints) return endpoints.error();
@@ -148,13 +161,18 @@ core::Result<core::Ok> Server::start() {
     state.shards.push_back(std::make_unique<Shard>(state.common));
     if (state.tls) state.shards.back()->set_tls(*state.tls);
   }
-  for (Endpoint& endpoint : *endpoints) {
-    if (auto done = state.listen(endpoint); !done) {
-      state.forget_listeners();
-      return done;
-    }
+  auto opened = state.open_listeners(*endpoints);
+  if (!opened) state.forget_listeners();
+  return opened;
+}
+
+core::Result<core::Ok> Server::State::open_listeners(std::vector<Endpoint>& endpoints) {
+  for (Endpoint& endpoint : endpoints) {
+    if (auto done = listen(endpoint); !done) return done;
   }
-  for (const auto& shard : state.shards) state.threads.emplace_back(&Shard::run, shard.get());
+  for (const auto& [fd, on_readable] : watched) {
+    if (auto done = shards[0]->watch(fd, on_readable); !done) return done;
+  }
   return core::Ok{};
 }
 
@@ -223,6 +241,15 @@ void Server::stop(CloseCode code) {
   }
 }
 
+core::Result<core::Ok> Server::start() {
+  WS_CHECK(state_->threads.empty());
+  if (state_->shards.empty()) {
+    if (auto done = listen(); !done) return done;
+  }
+  state_->run_from(0);
+  return core::Ok{};
+}
+
 void Server::wait() {
   for (std::thread& thread : state_->threads) {
     if (thread.joinable()) thread.join();
@@ -230,7 +257,12 @@ void Server::wait() {
 }
 
 core::Result<core::Ok> Server::run() {
-  if (auto started = start(); !started) return started;
+  WS_CHECK(state_->threads.empty());
+  if (state_->shards.empty()) {
+    if (auto done = listen(); !done) return done;
+  }
+  state_->run_from(1);
+  state_->shards[0]->run();
   wait();
   return core::Ok{};
 }

@@ -1,6 +1,7 @@
 // Public. A WebSocket server: listeners, threads, routes.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,7 +13,7 @@
 
 namespace ws {
 
-// route() as often as needed, then start(), then wait() (or run() for both).
+// route() as often as needed, then run(); or start() and wait().
 class Server {
  public:
   // Without listeners it serves nobody; without routes it answers 404.
@@ -22,16 +23,28 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // pattern: an exact path, or one with a trailing * for everything below. An exact match wins,
-  // then the longest prefix. Not after start().
+  // then the longest prefix. Before listen().
   void route(std::string_view pattern, Handlers handlers);
 
-  // Looks at everything start() would refuse, the files it names included, but binds nothing.
+  // Looks at everything listen() would refuse, the files it names included, but binds nothing.
   core::Result<core::Ok> check() const;
 
-  // Loads certificates, binds every listener, starts the threads.
-  // errors: one line naming the listener or file and the cure. Then nothing runs.
+  // Calls `on_readable` on a thread of the server whenever `fd` becomes readable (edge-triggered:
+  // read it until EAGAIN), for signals, pipes and timers of the program's own. Before listen(); it
+  // stays open until the server has stopped.
+  void watch(int fd, std::function<void()> on_readable);
+
+  // Loads certificates and binds every listener; nobody is served yet.
+  // errors: one line naming the listener or file and the cure. Then nothing is bound.
+  core::Result<core::Ok> listen();
+  // Serves until stop() has run its course, on the calling thread and ServerOptions::threads - 1
+  // others. Calls listen() unless that was done, with its errors.
+  core::Result<core::Ok> run();
+  // The same, all on threads of its own: returns at once, and wait() waits. thread: one.
   core::Result<core::Ok> start();
-  // URLs with the real ports, in the order of ServerOptions::listen. After start().
+  void wait();
+
+  // URLs with the real ports, in the order of ServerOptions::listen. After listen().
   const std::vector<std::string>& urls() const;
   // SHA-256 of the default certificate, as AA:BB:..., and whether we made it ourselves. Empty
   // without TLS.
@@ -39,15 +52,11 @@ class Server {
   bool certificate_self_signed() const;
 
   // Stops accepting, sends Close (1001 by default) to everyone, flushes, and ends what is left at
-  // Limits::drain_ms. thread: any, once start() has returned; returns at once; the first call
-  // counts.
+  // Limits::drain_ms. thread: any, after listen(); returns at once; the first call counts.
   void stop(CloseCode code = CloseCode::kGoingAway);
-  // Until stop() has run its course. thread: one.
-  void wait();
-  core::Result<core::Ok> run();  // start() and wait()
 
   // Loads the certificate files again. On any error the old ones stay. Open connections keep
-  // theirs. thread: any, after start().
+  // theirs. thread: any, after listen().
   core::Result<core::Ok> reload_tls();
 
   // Open connections, over all threads. thread: any.

@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kRefusalsMax = 32;
 // At a stop: enough to empty a backlog of 4096, and no more for peers who go on connecting.
 constexpr int kFarewellRounds = 64;
+// Spare buffers that nobody needed for so long are freed.
+constexpr std::uint32_t kTrimMs = 1000;
 
 }  // namespace
 
@@ -22,17 +24,32 @@ Shard::Shard(Common& common) : common_(common), reactor_(this, &Shard::dispatch)
   protocol_config_.message_bytes_max = common.limits.message_bytes;
   protocol_config_.message_fragments_max = common.limits.message_fragments;
   protocol_config_.pool = &scratch_.pool;
+  drain_timer_.owner = id_of(Kind::kTimer, 0);
+  trim_timer_.owner = id_of(Kind::kTimer, 1);
+}
+
+Shard::~Shard() {
+  reactor_.timers().cancel(drain_timer_);
+  reactor_.timers().cancel(trim_timer_);
 }
 
 core::Result<core::Ok> Shard::add_listener(net::Listener listener, bool tls) {
   WS_CHECK(!tls || tls_);
-  const core::Id id{kListenerBit | static_cast<std::uint32_t>(listeners_.size()), 1};
+  const core::Id id = id_of(Kind::kListener, listeners_.size());
   const int fd = listener.fd();
   const bool added =
       listener.address().is_unix() ? reactor_.add_shared(fd, id) : reactor_.add(fd, id);
   if (!added) return core::Error("epoll refuses the listener " + listener.address().to_string());
   listeners_.push_back(std::make_unique<Listening>(std::move(listener), tls));
   listeners_.back()->retry.owner = id;
+  return core::Ok{};
+}
+
+core::Result<core::Ok> Shard::watch(int fd, std::function<void()> on_readable) {
+  if (!reactor_.add(fd, id_of(Kind::kWatch, watches_.size()))) {
+    return core::Error("epoll refuses a watched descriptor: no memory or watch is left for it");
+  }
+  watches_.push_back(std::move(on_readable));
   return core::Ok{};
 }
 
@@ -45,16 +62,38 @@ void Shard::dispatch(void* self, core::Id id, std::uint32_t wake) {
 }
 
 void Shard::on_wake(core::Id id, std::uint32_t wake) {
-  if (Link* link = links_.find(id)) {
-    if ((wake & core::kReap) == 0) return link->on_wake(wake);
-    link->reap();
-    links_.erase(id);
-    return end_if_empty();
+  const std::uint32_t number = id.index & ((1u << kKindShift) - 1);
+  switch (static_cast<Kind>(id.index >> kKindShift)) {
+    case Kind::kLink: {
+      Link* link = links_.find(id);
+      if (link == nullptr) return;
+      if ((wake & core::kReap) != 0) {
+        link->reap();
+        links_.erase(id);
+        return end_if_empty();
+      }
+      link->on_wake(wake);
+      if (scratch_.pool.holds_memory() && !trim_timer_.armed()) {
+        reactor_.timers().arm(trim_timer_, reactor_.now_ms() + kTrimMs);
+      }
+      return;
+    }
+    case Kind::kListener:
+      return serve_listener(*listeners_[number], wake);
+    case Kind::kWatch:
+      return watches_[number]();
+    case Kind::kTimer:
+      return on_timer(id);
   }
-  const std::uint32_t listener = id.index & ~kListenerBit;
-  if ((id.index & kListenerBit) != 0 && listener < listeners_.size()) {
-    serve_listener(*listeners_[listener], wake);
-  } else if (id == drain_timer_.owner && (wake & core::kTimer) != 0) {
+}
+
+void Shard::on_timer(core::Id id) {
+  if (id == trim_timer_.owner) {
+    scratch_.pool.trim();
+    if (scratch_.pool.holds_memory()) {
+      reactor_.timers().arm(trim_timer_, reactor_.now_ms() + kTrimMs);
+    }
+  } else {
     links_.for_each([](Link& link, core::Id) { link.drop(CloseCause::kShutdown); });
   }
 }
@@ -129,7 +168,6 @@ bool Shard::take_tls_handshake() {
 
 void Shard::shut_down(CloseCode code) {
   if (std::exchange(shutting_down_, true)) return;
-  drain_timer_.owner = core::Id{kListenerBit | 0x7fffffff, 1};
   reactor_.timers().arm(drain_timer_, reactor_.now_ms() + limits().drain_ms);
   for (const auto& listening : listeners_) {
     // Who connected before the stop is told so; closing the socket now would reset them.

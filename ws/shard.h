@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,9 +37,12 @@ struct Common {
 class Shard {
  public:
   explicit Shard(Common& common);
+  ~Shard();
 
   // Before run(). tls: serve wss with the context.
   core::Result<core::Ok> add_listener(net::Listener listener, bool tls);
+  // Before run(). on_readable: called in the loop, at each edge.
+  core::Result<core::Ok> watch(int fd, std::function<void()> on_readable);
   void set_tls(tls::Context context) { tls_ = std::move(context); }
 
   void run();
@@ -64,8 +68,12 @@ class Shard {
   bool shutting_down() const { return shutting_down_; }
 
  private:
-  // Ids of listeners carry this bit in their index; those of links never do.
-  static constexpr std::uint32_t kListenerBit = 1u << 31;
+  // What an id stands for, in the two highest bits of its index: 0 is a link.
+  enum class Kind : std::uint32_t { kLink, kListener, kWatch, kTimer };
+  static constexpr int kKindShift = 30;
+  static core::Id id_of(Kind kind, std::size_t number) {
+    return {static_cast<std::uint32_t>(kind) << kKindShift | static_cast<std::uint32_t>(number), 1};
+  }
   struct Listening {
     net::Listener listener;
     bool tls;
@@ -75,6 +83,7 @@ class Shard {
 
   static void dispatch(void* self, core::Id id, std::uint32_t wake);
   void on_wake(core::Id id, std::uint32_t wake);
+  void on_timer(core::Id id);
   void serve_listener(Listening& listening, std::uint32_t wake);
   bool accept_from(Listening& listening);
   void admit(Listening& listening, net::Listener::Accepted accepted);
@@ -87,8 +96,10 @@ class Shard {
   proto::ProtocolConfig protocol_config_;
   std::optional<tls::Context> tls_;
   std::vector<std::unique_ptr<Listening>> listeners_;
+  std::vector<std::function<void()>> watches_;
   core::Slab<Link> links_;
   core::TimerNode drain_timer_;
+  core::TimerNode trim_timer_;  // armed while the pool has spares
   const Link* current_ = nullptr;
   std::uint32_t messages_left_ = 0;
   std::uint64_t handshake_turn_ = 0;

@@ -15,36 +15,66 @@ Buffer with_room(std::size_t bytes) {
 
 TEST(BufferPool, HandsBackTheSameMemoryEmpty) {
   BufferPool pool;
-  EXPECT_EQ(pool.take().capacity(), 0u);
+  EXPECT_EQ(pool.take(1).capacity(), 0u);
   Buffer buffer = with_room(1000);
   buffer.append(std::array<std::uint8_t, 3>{1, 2, 3});
   const std::uint8_t* memory = buffer.data();
   pool.give(buffer);
   EXPECT_EQ(buffer.capacity(), 0u);
-  Buffer again = pool.take();
+  Buffer again = pool.take(1);
   EXPECT_EQ(again.data(), memory);
   EXPECT_TRUE(again.empty());
-  EXPECT_EQ(pool.take().capacity(), 0u);
+  EXPECT_EQ(pool.take(1).capacity(), 0u);
 }
 
-TEST(BufferPool, KeepsAtMostFourMebibytesAnd64Buffers) {
+TEST(BufferPool, HandsOutTheSmallestSpareThatHoldsEnough) {
+  BufferPool pool;
+  for (const std::size_t bytes : {100u, 3000u, 500u}) {
+    Buffer buffer = with_room(bytes);
+    pool.give(buffer);
+  }
+  EXPECT_EQ(pool.take(400).capacity(), 500u);
+  EXPECT_EQ(pool.take(100).capacity(), 100u);
+  EXPECT_EQ(pool.take(1'000'000).capacity(), 3000u) << "the largest, when none holds as much";
+  EXPECT_EQ(pool.take(1).capacity(), 0u);
+}
+
+int count_of(BufferPool& pool) {
+  int count = 0;
+  while (pool.take(1).capacity() > 0) ++count;
+  return count;
+}
+
+TEST(BufferPool, KeepsAtMost64MebibytesAnd64Buffers) {
   BufferPool pool;
   for (int i = 0; i < 10; ++i) {
-    Buffer buffer = with_room(1024 * 1024);
+    Buffer buffer = with_room(16 * 1024 * 1024);
     pool.give(buffer);
     EXPECT_EQ(buffer.capacity(), 0u);
   }
-  int kept = 0;
-  while (pool.take().capacity() > 0) ++kept;
-  EXPECT_EQ(kept, 4);
-
+  EXPECT_EQ(count_of(pool), 4);
   for (int i = 0; i < 100; ++i) {
     Buffer buffer = with_room(16);
     pool.give(buffer);
   }
-  kept = 0;
-  while (pool.take().capacity() > 0) ++kept;
-  EXPECT_EQ(kept, 64);
+  EXPECT_EQ(count_of(pool), 64);
+}
+
+TEST(BufferPool, TrimFreesWhatNobodyTookSinceTheLastTrim) {
+  BufferPool pool;
+  for (int i = 0; i < 3; ++i) {
+    Buffer buffer = with_room(100);
+    pool.give(buffer);
+  }
+  pool.trim();
+  Buffer first = pool.take(1);
+  Buffer second = pool.take(1);
+  pool.give(first);
+  pool.give(second);
+  pool.trim();  // one of the three was not needed
+  EXPECT_TRUE(pool.holds_memory());
+  pool.trim();  // and now none of the others
+  EXPECT_FALSE(pool.holds_memory());
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 // Starting and ending a server: listeners, threads, Unix sockets, certificates (ws/server.h).
 #include "ws/server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -85,6 +88,48 @@ TEST(Server, MayBeStoppedWithoutBeingStarted) {
   server.stop();
   server.wait();
   EXPECT_EQ(server.connections(), 0U);
+}
+
+TEST(Server, RunsOnTheCallingThreadUntilItIsStopped) {
+  Server server(listening({"ws://127.0.0.1:0"}));
+  std::thread::id handler_thread;
+  server.route("/*", {.on_open = {},
+                      .on_message =
+                          [&](Conn& conn, const Message& message) {
+                            handler_thread = std::this_thread::get_id();
+                            conn.send(message);
+                          },
+                      .on_close = {}});
+  ASSERT_TRUE(server.listen());
+  const std::uint16_t port = port_of(server.urls().at(0));
+  std::string spoken = "nothing";
+  std::thread client([&] {
+    spoken = converse(connect_tcp(port), false);
+    server.stop();
+  });
+  EXPECT_TRUE(server.run());
+  client.join();
+  EXPECT_EQ(spoken, "");
+  EXPECT_EQ(handler_thread, std::this_thread::get_id());
+}
+
+TEST(Server, ReadsAWatchedDescriptorInTheLoop) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  const core::Fd reader(ends[0]);
+  const core::Fd writer(ends[1]);
+  Server server(listening({"ws://127.0.0.1:0"}));
+  std::string got;
+  server.watch(reader.get(), [&] {
+    for (char byte; ::read(reader.get(), &byte, 1) == 1;) got.push_back(byte);
+    if (got.size() == 2) server.stop();
+    if (got.size() == 1) {
+      ASSERT_EQ(::write(writer.get(), "b", 1), 1);
+    }
+  });
+  ASSERT_EQ(::write(writer.get(), "a", 1), 1);
+  EXPECT_TRUE(server.run());
+  EXPECT_EQ(got, "ab");
 }
 
 TEST(Server, APortInUseIsNamed) {

@@ -1,13 +1,13 @@
 // wsd: the WebSocket daemon. Flags in, signals handled, the rest is the library's.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
-#include <thread>
 #include <vector>
 
+#include "core/fd.h"
 #include "core/log.h"
 #include "tls/crypto.h"
 #include "ws/daemon/flags.h"
@@ -26,11 +26,13 @@ int complain(const ws::core::Error& error, ExitCode code) {
   return code;
 }
 
-sigset_t handled_signals() {
+// A descriptor that reads SIGTERM, SIGINT and SIGHUP, which reach no thread from now on.
+int open_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  return signals;
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 void reload(ws::Server& server) {
@@ -42,12 +44,9 @@ void reload(ws::Server& server) {
   }
 }
 
-// Runs on a thread of its own until `finished`; every other thread has these signals blocked.
-void handle_signals(ws::Server& server, const std::atomic<bool>& finished) {
-  const sigset_t signals = handled_signals();
-  bool stopping = false;
-  for (int signal = 0; sigwait(&signals, &signal) == 0 && !finished;) {
-    if (signal == SIGHUP) {
+void handle_signals(ws::Server& server, int fd, bool& stopping) {
+  for (signalfd_siginfo info; read(fd, &info, sizeof info) == sizeof info;) {
+    if (info.ssi_signo == SIGHUP) {
       reload(server);
     } else if (stopping) {
       _exit(kForced);
@@ -83,22 +82,19 @@ int serve(const Settings& settings) {
     std::puts("the configuration is fine");
     return kFine;
   }
-  const sigset_t signals = handled_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  if (auto started = server.start(); !started) return complain(started.error(), kCouldNotStart);
+  const ws::core::Fd signals(open_signals());
+  bool stopping = false;
+  server.watch(signals.get(), [&] { handle_signals(server, signals.get(), stopping); });
+  if (auto listening = server.listen(); !listening) {
+    return complain(listening.error(), kCouldNotStart);
+  }
   announce(server);
   if (!server.certificate_fingerprint().empty() && ws::tls::allocates_by_announcement()) {
     ws::core::log(ws::core::LogLevel::kWarn,
                   "this OpenSSL may allocate what a peer announces; 3.0.21 mends it",
                   {{"version", ws::tls::library_version()}});
   }
-
-  std::atomic<bool> finished = false;
-  std::thread signal_thread(handle_signals, std::ref(server), std::cref(finished));
-  server.wait();
-  finished = true;
-  pthread_kill(signal_thread.native_handle(), SIGTERM);  // out of sigwait()
-  signal_thread.join();
+  if (auto served = server.run(); !served) return complain(served.error(), kCouldNotStart);
   return kFine;
 }
 

@@ -143,7 +143,8 @@ Event Protocol::begin_data_frame(const FrameHeader& header) {
     if (header.fin && header.payload_bytes <= input_.size()) return deliver_whole_frame(header);
     utf8_.reset();
     fragments_ = 0;
-    if (!close_written_) message_ = config_->pool->take();
+    if (!close_written_)
+      message_ = config_->pool->take(static_cast<std::size_t>(header.payload_bytes));
   }
   ++fragments_;
   message_open_ = true;
