@@ -211,6 +211,7 @@ void Link::decode_backlog() {
   if (!handlers_->on_message || phase_ != Phase::kOpen) return;
   const auto type = opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary;
   const Message message{type, payload};
+  shard_.set_received_view(protocol_.message_is_view() ? payload : core::ConstBytes());
   guard([&](Conn& conn) { handlers_->on_message(conn, message); });
 }
 

@@ -61,6 +61,12 @@ class Shard {
   core::Buffer& outbox() { return outbox_; }
   const Link* current() const { return current_; }
   void set_current(const Link* link) { current_ = link; }
+  // The message being handled, when it is a view into received bytes: its frame's header is in
+  // front of it.
+  void set_received_view(core::ConstBytes payload) { received_view_ = payload; }
+  bool is_received_view(core::ConstBytes payload) const {
+    return payload.data() == received_view_.data() && payload.size() == received_view_.size();
+  }
   // Messages the current event may still handle.
   std::uint32_t& messages_left() { return messages_left_; }
   // One of the TLS handshakes this turn may advance; false: none is left.
@@ -101,6 +107,7 @@ class Shard {
   core::TimerNode drain_timer_;
   core::TimerNode trim_timer_;  // armed while the pool has spares
   const Link* current_ = nullptr;
+  core::ConstBytes received_view_;
   std::uint32_t messages_left_ = 0;
   std::uint64_t handshake_turn_ = 0;
   std::uint32_t handshakes_ = 0;  // in that turn

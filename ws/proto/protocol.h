@@ -76,6 +76,9 @@ class Protocol {
   // call. Empty when `payload` is not all of it or is a view into the lent bytes.
   core::Buffer take_message(core::ConstBytes payload);
 
+  // The message just delivered lies in the lent bytes, behind its frame's header.
+  bool message_is_view() const { return !message_delivered_; }
+
   // Starts the closing handshake: writes Close. Messages that still come are dropped; the peer's
   // Close ends it. No effect once a Close was written.
   void close(core::Buffer& out, CloseCode code, std::string_view reason);
