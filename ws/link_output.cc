@@ -39,15 +39,19 @@ core::Buffer& Link::sink() {
 SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
   const bool its_turn = shard_.current() == this;
-  core::Buffer& out = its_turn ? shard_.outbox() : sink();
-  const std::size_t staged = its_turn ? out.size() : 0;
-  if (queued_bytes() + staged > shard_.limits().queue_max_bytes) {
-    fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
-    return SendStatus::kDropped;
-  }
   const bool direct = its_turn && !unsent();
-  if (direct && payload.size() >= kDirectBytes) return send_direct(opcode, payload);
-  proto::encode_frame(out, shard_.protocol_config().self, opcode, payload);
+  core::Buffer& out = its_turn ? shard_.outbox() : sink();
+  if (!direct) {
+    const std::size_t staged = its_turn ? out.size() : 0;
+    if (queued_bytes() + staged > shard_.limits().queue_max_bytes) {
+      fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
+      return SendStatus::kDropped;
+    }
+  } else if (payload.size() >= kDirectBytes) {
+    return send_direct(opcode, payload);
+  }
+  // A constant sender: with the shard's, every message would load and test its role anew.
+  proto::encode_frame(out, {.role = proto::Role::kServer}, opcode, payload);
   // Not while older bytes wait: the queue may hold the very message that a handler is looking at,
   // and must not move.
   if (direct && out.size() >= kOutboxBytes) flush_outbox();

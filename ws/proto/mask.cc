@@ -1,8 +1,5 @@
 #include "ws/proto/mask.h"
 
-#include <bit>
-#include <cstring>
-
 #include "core/cpu.h"
 #include "ws/proto/mask_kernels.h"
 
@@ -23,48 +20,6 @@ namespace {
 // A block that starts at offset i needs the key rotated by i % 4. Whole blocks are multiples of 4
 // long and need none; the last starts at size - block, which is size modulo 4.
 
-template <class Word>
-Word load(const std::uint8_t* from) {
-  Word word;
-  std::memcpy(&word, from, sizeof(word));
-  return word;
-}
-
-template <class Word>
-void store(std::uint8_t* to, Word word) {
-  std::memcpy(to, &word, sizeof(word));
-}
-
-std::uint32_t key_word(MaskKey key) {
-  return load<std::uint32_t>(key.bytes);
-}
-
-// The key twice, in memory order on machines of either byte order.
-std::uint64_t key_word_twice(MaskKey key) {
-  return key_word(key) * 0x0000'0001'0000'0001u;
-}
-
-// For sizes in [0, 8).
-void mask_under_8(std::uint8_t* bytes, std::size_t size, MaskKey key) {
-  if (size >= 4) {
-    std::uint8_t* last = bytes + size - 4;
-    const std::uint32_t last_word = load<std::uint32_t>(last) ^ key_word(key.advanced(size));
-    store(bytes, load<std::uint32_t>(bytes) ^ key_word(key));
-    store(last, last_word);
-    return;
-  }
-  for (std::size_t i = 0; i < size; ++i) bytes[i] ^= key.bytes[i];
-}
-
-void mask_scalar(std::uint8_t* bytes, std::size_t size, MaskKey key) {
-  if (size < 8) return mask_under_8(bytes, size, key);
-  const std::uint64_t word_key = key_word_twice(key);
-  std::uint8_t* last = bytes + size - 8;
-  const std::uint64_t last_word = load<std::uint64_t>(last) ^ key_word_twice(key.advanced(size));
-  for (; bytes < last; bytes += 8) store(bytes, load<std::uint64_t>(bytes) ^ word_key);
-  store(last, last_word);
-}
-
 #if defined(__SSE2__)
 
 __m128i load_16(const std::uint8_t* from) {
@@ -76,7 +31,7 @@ void store_16(std::uint8_t* to, __m128i block) {
 }
 
 __m128i key_16(MaskKey key) {
-  return _mm_set1_epi32(static_cast<int>(key_word(key)));
+  return _mm_set1_epi32(static_cast<int>(key.word()));
 }
 
 void mask_sse2(std::uint8_t* bytes, std::size_t size, MaskKey key) {
@@ -97,7 +52,7 @@ __attribute__((target("avx2"))) inline void store_32(std::uint8_t* to, __m256i b
 }
 
 __attribute__((target("avx2"))) inline __m256i key_32(MaskKey key) {
-  return _mm256_set1_epi32(static_cast<int>(key_word(key)));
+  return _mm256_set1_epi32(static_cast<int>(key.word()));
 }
 
 __attribute__((target("avx2"))) void mask_avx2(std::uint8_t* bytes, std::size_t size, MaskKey key) {
@@ -112,7 +67,7 @@ __attribute__((target("avx2"))) void mask_avx2(std::uint8_t* bytes, std::size_t 
 #elif defined(__aarch64__)
 
 uint8x16_t key_16(MaskKey key) {
-  return vreinterpretq_u8_u32(vdupq_n_u32(key_word(key)));
+  return vreinterpretq_u8_u32(vdupq_n_u32(key.word()));
 }
 
 void mask_neon(std::uint8_t* bytes, std::size_t size, MaskKey key) {
@@ -128,17 +83,6 @@ void mask_neon(std::uint8_t* bytes, std::size_t size, MaskKey key) {
 
 }  // namespace
 
-MaskKey MaskKey::advanced(std::size_t count) const {
-  const int bits = static_cast<int>(count % 4) * 8;
-  // bytes[0] is the lowest byte of the word on a little-endian machine, the highest on the other.
-  const std::uint32_t word = std::endian::native == std::endian::little
-                                 ? std::rotr(key_word(*this), bits)
-                                 : std::rotl(key_word(*this), bits);
-  MaskKey rotated;
-  std::memcpy(rotated.bytes, &word, sizeof(word));
-  return rotated;
-}
-
 std::vector<MaskKernel> mask_kernels() {
   std::vector<MaskKernel> kernels;
   [[maybe_unused]] const core::CpuFeatures& cpu = core::cpu_features();
@@ -152,9 +96,9 @@ std::vector<MaskKernel> mask_kernels() {
   return kernels;
 }
 
-void apply_mask(std::span<std::uint8_t> payload, MaskKey key) {
-  static const auto fastest = mask_kernels().front().apply;
-  fastest(payload.data(), payload.size(), key);
+void mask_fastest(std::uint8_t* bytes, std::size_t size, MaskKey key) {
+  static const auto kernel = mask_kernels().front().apply;
+  kernel(bytes, size, key);
 }
 
 }  // namespace ws::proto

@@ -82,7 +82,6 @@ class Protocol {
   // Starts the closing handshake: writes Close. Messages that still come are dropped; the peer's
   // Close ends it. No effect once a Close was written.
   void close(core::Buffer& out, CloseCode code, std::string_view reason);
-  bool close_written() const { return close_written_; }
   // Close without a handshake: writes Close unless one was written, and ignores everything that
   // comes.
   void abort(core::Buffer& out, CloseCode code, std::string_view reason);
