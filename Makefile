@@ -30,7 +30,7 @@ bench_helpers := $(call objects,$(filter-out $(bench_mains),$(wildcard bench/*.c
 bench_programs := $(patsubst bench/%.cc,$(B)/bench/%,$(bench_mains))
 
 .DELETE_ON_ERROR:
-.PHONY: all run test check asan tsan bench deps test-deps install clean help
+.PHONY: all run test check asan tsan fuzz bench deps test-deps install clean help
 .SECONDARY:
 
 all: libws.a wsd
@@ -77,6 +77,15 @@ asan tsan:
 	@$(MAKE) --no-print-directory test VARIANT=$@
 check: test asan tsan
 
+# For clang. FUZZ_S: seconds for each target.
+FUZZ_S ?= 60
+fuzz: $(patsubst tests/fuzz/%.cc,build/fuzz/%,$(wildcard tests/fuzz/*.cc))
+	@for target in $^; do mkdir -p $$target.corpus && $$target -max_total_time=$(FUZZ_S) $$target.corpus || exit 1; done
+build/fuzz/%: tests/fuzz/%.cc $(wildcard core/*.cc core/*.h ws/deflate/*)
+	@mkdir -p $(@D)
+	@echo "  clang++ $<"
+	@clang++ $(required_flags) -O1 -g -fsanitize=fuzzer,address,undefined $< core/buffer.cc $(wildcard ws/deflate/*.cc) -o $@
+
 bench: all
 	@$(MAKE) --no-print-directory $(bench_programs)
 
@@ -114,6 +123,6 @@ clean:
 	rm -rf build libws.a wsd
 
 help:
-	@echo "make all run test check asan tsan bench deps install clean; VARIANT=release|asan|tsan, CXX, CXXFLAGS, T, PREFIX"
+	@echo "make all run test check asan tsan fuzz bench deps install clean; VARIANT=release|asan|tsan, CXX, CXXFLAGS, T, PREFIX"
 
 -include $(shell find build -name '*.d' 2>/dev/null)

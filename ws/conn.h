@@ -36,6 +36,11 @@ enum class CloseCause : std::uint8_t {
 // A constant phrase for logs and counters.
 std::string_view to_string(CloseCause cause);
 
+struct SendOptions {
+  // Whether the message may be compressed, if that was negotiated (ServerOptions::deflate).
+  bool compress = true;
+};
+
 struct Close {
   // What the peer sent, else what we did; 1006: no Close frame at all.
   CloseCode code = CloseCode::kAbnormal;
@@ -51,7 +56,7 @@ class Conn {
   explicit Conn(Link& link) : link_(&link) {}
 
   // Never blocks, keeps order.
-  SendStatus send(const Message& message);
+  SendStatus send(const Message& message, SendOptions options = {});
   // Starts the closing handshake (RFC 6455 7.1.2). reason: UTF-8, at most 123 bytes are sent.
   void close(CloseCode code = CloseCode::kNormal, std::string_view reason = {});
   // Names it beyond this callback; stale once the connection is gone.

@@ -1,5 +1,6 @@
 #include "ws/link.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -132,11 +133,18 @@ void Link::take_request(core::Bytes bytes) {
   if (step.state == proto::RequestParser::State::kRefused)
     return refuse(refuse_request(step.status));
   if (opening_->refuse || shard_.shutting_down()) return refuse(refuse_request(503));
-  OpeningAnswer answer = answer_request(opening_->parser.head(), shard_.common().router,
-                                        shard_.common().origins, transport_.session() != nullptr);
+  OpeningAnswer answer =
+      answer_request(opening_->parser.head(), shard_.common().router, shard_.common().origins,
+                     transport_.session() != nullptr, shard_.common().deflate);
   if (answer.status != 101) return refuse(std::move(answer));
   sink().append(
       {reinterpret_cast<const std::uint8_t*>(answer.response.data()), answer.response.size()});
+  if (answer.deflate) {
+    // A copy first: extra() may not be there yet, and only takeover needs it.
+    std::unique_ptr<Compressor> own;
+    protocol_ = proto::Protocol(shard_.compression().config_for(*answer.deflate, own));
+    if (own) extra().compressor = std::move(own);
+  }
   open(*answer.handlers);
   // Frames may follow the request in the same segment.
   take_input(bytes.subspan(step.consumed));
@@ -187,7 +195,10 @@ void Link::decode(core::Bytes bytes) {
     }
     const Event event = protocol_.next(out);
     if (event.kind == Event::Kind::kNone) break;
-    --messages_left;
+    // A message counts once more for each 16 KiB: those that were compressed can be a thousand
+    // times the bytes that the budget of a turn is about.
+    const std::size_t cost = 1 + event.payload.size() / (16 * 1024);
+    messages_left -= static_cast<std::uint32_t>(std::min<std::size_t>(messages_left, cost));
     if (event.kind == Event::Kind::kMessage) {
       deliver(event.opcode, event.payload);
     } else {

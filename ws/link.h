@@ -10,6 +10,7 @@
 #include "core/id.h"
 #include "core/timer_wheel.h"
 #include "net/transport.h"
+#include "ws/compression.h"
 #include "ws/conn.h"
 #include "ws/ip_counts.h"
 #include "ws/opening.h"
@@ -40,7 +41,7 @@ class Link {
   void drop(CloseCause cause);
 
   // What Conn offers.
-  SendStatus send(proto::Opcode opcode, core::ConstBytes payload);
+  SendStatus send(proto::Opcode opcode, core::ConstBytes payload, SendOptions options);
   void close(CloseCode code, std::string_view reason, CloseCause cause);
   core::Id id() const { return timer_.owner; }
   int fd() { return transport_.socket().fd(); }
@@ -65,6 +66,7 @@ class Link {
     core::Buffer queue;    // output the socket did not take
     core::Buffer backlog;  // input received and not decoded when a budget ran out
     std::string close_reason;
+    std::unique_ptr<Compressor> compressor;  // where contexts are taken over
   };
 
   // link.cc: input and phases
@@ -93,7 +95,8 @@ class Link {
   void flush_outbox();
   void keep_unsent(std::span<const iovec> parts, std::size_t count);
   void note_queued();
-  SendStatus send_direct(proto::Opcode opcode, core::ConstBytes payload);
+  SendStatus send_frame(proto::Opcode opcode, core::ConstBytes payload, bool rsv1);
+  SendStatus send_direct(proto::Opcode opcode, core::ConstBytes payload, bool rsv1);
   core::Buffer& queue();
   void drain_queue();
   void settle();

@@ -36,40 +36,53 @@ core::Buffer& Link::sink() {
   return queue();
 }
 
-SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload) {
+SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload, SendOptions options) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
+  const std::size_t staged = shard_.current() == this ? shard_.outbox().size() : 0;
+  if (queued_bytes() + staged > shard_.limits().queue_max_bytes) {
+    fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
+    return SendStatus::kDropped;
+  }
+  proto::PermessageDeflate* const deflate = protocol_.config().deflate;
+  if (deflate == nullptr || !options.compress || payload.size() < deflate->threshold_bytes()) {
+    return send_frame(opcode, payload, false);
+  }
+  core::BufferPool& pool = shard_.scratch().pool;
+  core::Buffer compressed = pool.take(payload.size());
+  const bool rsv1 = deflate->compress(payload, compressed);
+  const SendStatus status = send_frame(opcode, rsv1 ? compressed.bytes() : payload, rsv1);
+  pool.give(compressed);
+  return status;
+}
+
+SendStatus Link::send_frame(proto::Opcode opcode, core::ConstBytes payload, bool rsv1) {
   const bool its_turn = shard_.current() == this;
   const bool direct = its_turn && !unsent();
+  if (direct && payload.size() >= kDirectBytes) return send_direct(opcode, payload, rsv1);
   core::Buffer& out = its_turn ? shard_.outbox() : sink();
-  if (!direct) {
-    const std::size_t staged = its_turn ? out.size() : 0;
-    if (queued_bytes() + staged > shard_.limits().queue_max_bytes) {
-      fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
-      return SendStatus::kDropped;
-    }
-  } else if (payload.size() >= kDirectBytes) {
-    return send_direct(opcode, payload);
-  }
   // A constant sender: with the shard's, every message would load and test its role anew.
-  proto::encode_frame(out, {.role = proto::Role::kServer}, opcode, payload);
+  proto::encode_frame(out, {.role = proto::Role::kServer}, opcode, payload, rsv1);
   // Not while older bytes wait: the queue may hold the very message that a handler is looking at,
   // and must not move.
   if (direct && out.size() >= kOutboxBytes) flush_outbox();
   return direct ? SendStatus::kSent : SendStatus::kQueued;
 }
 
-SendStatus Conn::send(const Message& message) {
+SendStatus Conn::send(const Message& message, SendOptions options) {
   const bool text = message.type == MessageType::kText;
-  return link_->send(text ? proto::Opcode::kText : proto::Opcode::kBinary, message.bytes);
+  return link_->send(text ? proto::Opcode::kText : proto::Opcode::kBinary, message.bytes, options);
 }
 
-SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload) {
+SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload, bool rsv1) {
   core::Buffer& outbox = shard_.outbox();
   std::array<std::uint8_t, proto::kFrameHeaderBytesMax> header;
-  const std::size_t header_bytes = proto::encode_header(
-      header.data(),
-      {.payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true},
-      proto::Role::kServer);
+  const std::size_t header_bytes = proto::encode_header(header.data(),
+                                                        {.payload_bytes = payload.size(),
+                                                         .mask_key = {},
+                                                         .opcode = opcode,
+                                                         .fin = true,
+                                                         .rsv1 = rsv1},
+                                                        proto::Role::kServer);
   std::array<iovec, 3> parts{part(outbox.bytes()), part({header.data(), header_bytes}),
                              part(payload)};
   std::span<const iovec> used = parts;

@@ -32,7 +32,8 @@ void drop_body(std::string& response) {
 }  // namespace
 
 OpeningAnswer answer_request(const proto::RequestHead& head, const Router& router,
-                             std::span<const std::string> origins, bool tls) {
+                             std::span<const std::string> origins, bool tls,
+                             const DeflateOptions& deflate) {
   const proto::Verdict verdict = proto::judge_upgrade(head);
   const bool malformed = verdict.status == 400 || verdict.status == 405;
   if (malformed) {
@@ -48,10 +49,14 @@ OpeningAnswer answer_request(const proto::RequestHead& head, const Router& route
   if (!any_origin && !proto::origin_allowed(head, tls, origins)) {
     return refusal(403, "origin not allowed");
   }
-  return {.status = 101,
-          .reason = {},
-          .response = proto::upgrade_response(head, {}),
-          .handlers = handlers};
+  OpeningAnswer answer{.status = 101, .reason = {}, .response = {}, .handlers = handlers};
+  std::string extra_headers;
+  if (const auto agreed = proto::accept_deflate(head, deflate)) {
+    extra_headers = "Sec-WebSocket-Extensions: " + agreed->answer + "\r\n";
+    answer.deflate = agreed->parameters;
+  }
+  answer.response = proto::upgrade_response(head, extra_headers);
+  return answer;
 }
 
 OpeningAnswer refuse_request(int status) {

@@ -7,6 +7,7 @@
 
 #include "core/limits.h"
 #include "tls/options.h"
+#include "ws/deflate/options.h"
 
 namespace ws {
 
@@ -23,6 +24,9 @@ struct ServerOptions {
   // any. Requests without an Origin are no browser's and pass.
   std::vector<std::string> origins = {};
   unsigned threads = 0;  // 0: one per core
+  // Off unless asked for: where a message joins a secret and what an attacker chose, its compressed
+  // length tells about the secret (RFC 7692 section 8). See also SendOptions.
+  DeflateOptions deflate = {};
   Limits limits = {};
 };
 

@@ -63,7 +63,8 @@ bool wants_tls(const ServerOptions& options, const std::vector<Endpoint>& endpoi
                      [](const Endpoint& e) { return e.url.tls; });
 }
 
-core::Result<core::Ok> check_limits(const Limits& limits) {
+core::Result<core::Ok> check_options(const ServerOptions& options) {
+  const Limits& limits = options.limits;
   constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
   if (limits.message_bytes > kMessageBytesMost) {
     return core::Error("limits: message_bytes is at most 1 GiB");
@@ -75,6 +76,9 @@ core::Result<core::Ok> check_limits(const Limits& limits) {
         std::uint64_t{limits.accepts_per_turn}, std::uint64_t{limits.tls_handshakes_per_turn},
         std::uint64_t{limits.link_bytes_per_turn}, std::uint64_t{limits.link_messages_per_turn}}) {
     if (limit == 0) return core::Error("limits: only connections_per_ip and times may be 0");
+  }
+  if (options.deflate.window_bits < 8 || options.deflate.window_bits > 15) {
+    return core::Error("deflate: window_bits is 8 to 15");
   }
   return core::Ok{};
 }
@@ -129,7 +133,7 @@ void Server::route(std::string_view pattern, Handlers handlers) {
 }
 
 core::Result<core::Ok> Server::check() const {
-  if (auto done = check_limits(state_->options.limits); !done) return done;
+  if (auto done = check_options(state_->options); !done) return done;
   auto endpoints = endpoints_of(state_->options);
   if (!endpoints) return endpoints.error();
   if (!wants_tls(state_->options, *endpoints)) return core::Ok{};
@@ -145,13 +149,14 @@ void Server::watch(int fd, std::function<void()> on_readable) {
 core::Result<core::Ok> Server::listen() {
   State& state = *state_;
   WS_CHECK(state.shards.empty());
-  if (auto done = check_limits(state.options.limits); !done) return done;
+  if (auto done = check_options(state.options); !done) return done;
   auto endpoints = endpoints_of(state.options);
   if (!endpoints) return endpoints.error();
   unsigned threads = state.options.threads;
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
   if (auto done = state.fit_descriptors(threads, endpoints->size()); !done) return done;
   state.common.origins = state.options.origins;
+  state.common.deflate = state.options.deflate;
   if (wants_tls(state.options, *endpoints)) {
     auto context = tls::Context::make_server(state.options.tls);
     if (!context) return context.error();

@@ -24,6 +24,9 @@ Shard::Shard(Common& common) : common_(common), reactor_(this, &Shard::dispatch)
   protocol_config_.message_bytes_max = common.limits.message_bytes;
   protocol_config_.message_fragments_max = common.limits.message_fragments;
   protocol_config_.pool = &scratch_.pool;
+  if (common.deflate.mode != DeflateMode::kOff) {
+    compression_ = std::make_unique<Compression>(protocol_config_, common.deflate);
+  }
   drain_timer_.owner = id_of(Kind::kTimer, 0);
   trim_timer_.owner = id_of(Kind::kTimer, 1);
 }

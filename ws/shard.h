@@ -16,6 +16,7 @@
 #include "net/listener.h"
 #include "net/transport.h"
 #include "tls/context.h"
+#include "ws/compression.h"
 #include "ws/ip_counts.h"
 #include "ws/link.h"
 #include "ws/proto/protocol.h"
@@ -26,6 +27,7 @@ namespace ws {
 // What all shards of a server share. Constant while they run, but for the two counters.
 struct Common {
   Limits limits;
+  DeflateOptions deflate;
   std::vector<std::string> origins;
   Router router;
   std::atomic<std::size_t> connections{0};
@@ -57,6 +59,8 @@ class Shard {
   Common& common() { return common_; }
   const Limits& limits() const { return common_.limits; }
   const proto::ProtocolConfig& protocol_config() const { return protocol_config_; }
+  // For connections that agreed on compression.
+  Compression& compression() { return *compression_; }
   // Output of the link whose event is being handled, until the end of that event.
   core::Buffer& outbox() { return outbox_; }
   const Link* current() const { return current_; }
@@ -100,6 +104,7 @@ class Shard {
   net::Scratch scratch_;
   core::Buffer outbox_;
   proto::ProtocolConfig protocol_config_;
+  std::unique_ptr<Compression> compression_;  // null: off
   std::optional<tls::Context> tls_;
   std::vector<std::unique_ptr<Listening>> listeners_;
   std::vector<std::function<void()>> watches_;

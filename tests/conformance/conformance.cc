@@ -22,17 +22,32 @@ Script& Script::gets(Op opcode, std::string payload) {
   return *this;
 }
 
+Script& Script::gets_packed(Op opcode, std::string payload) {
+  gets(opcode, std::move(payload));
+  steps_.back().packed = true;
+  return *this;
+}
+
+Script& Script::gets_any(Op opcode, std::string payload) {
+  gets(opcode, std::move(payload));
+  steps_.back().packed = std::nullopt;
+  return *this;
+}
+
 Script& Script::gets_close(int code) {
   steps_.push_back({.kind = Step::Kind::kClose, .code = code});
   return *this;
 }
 
-Script& Script::upgraded() {
+Script& Script::upgraded(std::string extension) {
   steps_.push_back({.kind = Step::Kind::kAnswer,
                     .code = 101,
                     .headers = {{"Upgrade", "websocket"},
                                 {"Connection", "Upgrade"},
                                 {"Sec-WebSocket-Accept", std::string(kAccept)}}});
+  if (!extension.empty()) {
+    steps_.back().headers.emplace_back("Sec-WebSocket-Extensions", std::move(extension));
+  }
   return *this;
 }
 
@@ -84,6 +99,7 @@ const Cases& all_cases() {
     add_limits(cases);
     add_handshake(cases);
     add_refusals(cases);
+    add_deflate(cases);
     return cases;
   }();
   return kCases;

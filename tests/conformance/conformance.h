@@ -49,7 +49,7 @@ struct Step {
     kSend,       // bytes, cut as chop says
     kWait,       // ms, during which anything may arrive
     kSilence,    // ms, during which nothing may arrive
-    kFrame,      // the next frame is opcode with exactly this payload (in bytes)
+    kFrame,      // the next frame is opcode with exactly this payload (in bytes), packed or not
     kClose,      // the next frame is a Close with this code (0: an empty body) and a UTF-8 reason
     kAnswer,     // an HTTP answer with this status and these headers
     kHalfClose,  // the client sends FIN (over TLS: close_notify, then FIN)
@@ -62,9 +62,11 @@ struct Step {
   int ms = 0;
   std::uint8_t opcode = 0;
   int code = 0;
-  std::vector<std::pair<std::string, std::string>> headers =
-      {};                  // a value is one token of the list
-  bool head_only = false;  // kAnswer: to a HEAD, so no body
+  // kAnswer: a value is one token of the list; of Sec-WebSocket-Extensions it is all there may be,
+  // its parameters in any order, and a 101 has that header only where it is wanted.
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  bool head_only = false;              // kAnswer: to a HEAD, so no body
+  std::optional<bool> packed = false;  // kFrame: whether RSV1 is set; nullopt: as the server likes
 };
 
 // Reads as a sentence: Script().sends(text("hi")).gets_text("hi").bye().
@@ -76,9 +78,12 @@ class Script {
   Script& gets(Op opcode, std::string payload);
   Script& gets_text(std::string payload) { return gets(kText, std::move(payload)); }
   Script& gets_binary(std::string payload) { return gets(kBinary, std::move(payload)); }
+  // Compressed; the payload is what comes of it after inflation.
+  Script& gets_packed(Op opcode, std::string payload);
+  Script& gets_any(Op opcode, std::string payload);  // compressed or not
   Script& gets_pong(std::string payload = "") { return gets(kPong, std::move(payload)); }
-  Script& gets_close(int code);  // and nothing about what follows
-  Script& upgraded();            // 101
+  Script& gets_close(int code);                  // and nothing about what follows
+  Script& upgraded(std::string extension = "");  // 101, with this extension and no other
   Script& half_closes();
   Script& eof();
 
@@ -114,6 +119,7 @@ void add_close(Cases& cases);
 void add_limits(Cases& cases);
 void add_handshake(Cases& cases);
 void add_refusals(Cases& cases);
+void add_deflate(Cases& cases);
 
 void add(Cases& cases, std::string id, Script script);
 void add_lazy(Cases& cases, std::string id, std::function<Script()> script);

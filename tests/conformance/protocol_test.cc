@@ -59,7 +59,6 @@ class Echo {
  private:
   core::BufferPool pool_;
   proto::ProtocolConfig config_{.self = {},
-                                .rsv1_claimed = false,
                                 .message_bytes_max = kLimits.message_bytes,
                                 .message_fragments_max = kLimits.message_fragments,
                                 .pool = &pool_};

@@ -46,7 +46,8 @@ std::string shown(std::string_view bytes) {
 }
 
 std::string shown(const ServerFrame& frame) {
-  return "opcode " + std::to_string(frame.opcode) + " " + shown(frame.payload);
+  return "opcode " + std::to_string(frame.opcode) + (frame.packed ? " packed " : " ") +
+         shown(frame.payload);
 }
 
 char lower(char c) {
@@ -72,6 +73,19 @@ std::uint64_t big_endian(std::string_view bytes) {
   std::uint64_t value = 0;
   for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
   return value;
+}
+
+// The elements without the white space around them, all but the first sorted.
+std::vector<std::string> parts(std::string_view text, char separator) {
+  std::vector<std::string> out;
+  for (;;) {
+    const std::size_t end = text.find(separator);
+    out.emplace_back(trimmed(text.substr(0, end)));
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  std::sort(out.begin() + 1, out.end());
+  return out;
 }
 
 std::string parse_head(std::string_view head, Answer& out) {
@@ -200,7 +214,11 @@ std::string Client::read_frame(ServerFrame& out, int ms) {
   const auto byte0 = static_cast<unsigned char>(buffer_[0]);
   const auto byte1 = static_cast<unsigned char>(buffer_[1]);
   out.opcode = byte0 & 15;
-  if ((byte0 & 0x70) != 0 || (byte0 & 0x80) == 0 || (byte1 & 0x80) != 0) {
+  // RFC 7692 section 6: RSV1 is the "Per-Message Compressed" bit of data messages.
+  out.packed = (byte0 & 0x40) != 0;
+  const bool may_be_packed = inflating_ && (out.opcode == kText || out.opcode == kBinary);
+  if ((byte0 & 0x30) != 0 || (out.packed && !may_be_packed) || (byte0 & 0x80) == 0 ||
+      (byte1 & 0x80) != 0) {
     return "a frame with RSV bits, a mask or without FIN: " + shown(buffer_);
   }
   std::uint64_t length = byte1;
@@ -219,15 +237,34 @@ std::string Client::read_frame(ServerFrame& out, int ms) {
   }
   out.payload = buffer_.substr(2 + length_bytes, length);
   buffer_.erase(0, 2 + length_bytes + length);
+  return out.packed ? inflate(out.payload) : "";
+}
+
+std::string Client::inflate(std::string& payload) {
+  static deflate::Inflater inflater;
+  constexpr std::size_t kMax = 2 * kLimits.message_bytes;
+  core::Buffer out;
+  inflater.start({reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()},
+                 *inflating_);
+  const deflate::InflateStatus status = inflater.step(out, kMax, kMax + 1);
+  if (status != deflate::InflateStatus::kOk) {
+    return "a message that does not inflate, status " + std::to_string(static_cast<int>(status)) +
+           ": " + shown(payload);
+  }
+  payload.assign(reinterpret_cast<const char*>(out.data()), out.size());
   return "";
 }
 
 std::string Client::expect_frame(const Step& step) {
-  const ServerFrame wanted{.opcode = step.opcode, .payload = step.bytes};
+  const ServerFrame wanted{
+      .opcode = step.opcode, .payload = step.bytes, .packed = step.packed.value_or(false)};
   ServerFrame got;
   const std::string wrong = read_frame(got, step.bytes.size() > 65536 ? kBigFrameMs : kFrameMs);
   if (!wrong.empty()) return "wanted " + shown(wanted) + ", got " + wrong;
-  if (got.opcode == wanted.opcode && got.payload == wanted.payload) return "";
+  if (got.opcode == wanted.opcode && got.payload == wanted.payload &&
+      got.packed == step.packed.value_or(got.packed)) {
+    return "";
+  }
   const auto differs = std::mismatch(got.payload.begin(), got.payload.end(), wanted.payload.begin(),
                                      wanted.payload.end());
   return "wanted " + shown(wanted) + ", got " + shown(got) + ", first difference at " +
@@ -286,7 +323,12 @@ std::string Client::expect_answer(const Step& step) {
     return "wanted status " + std::to_string(step.code) + ", got " + std::to_string(answer.status) +
            " " + shown(answer.body);
   }
+  std::string extensions;
   for (const auto& [name, value] : step.headers) {
+    if (name == "Sec-WebSocket-Extensions") {
+      extensions = value;
+      continue;
+    }
     const std::string got = answer.header(name).value_or("");
     const bool exact = name == "Sec-WebSocket-Accept";  // base64: case matters
     if (exact ? got != value : !answer.has_token(name, value)) {
@@ -297,10 +339,30 @@ std::string Client::expect_answer(const Step& step) {
   // "A server MUST NOT send a Content-Length header field in any response with a status code of
   // 1xx" (RFC 9110 8.6, and RFC 9112 6.1 for the other); and it may pick only what was offered and
   // what it speaks.
-  for (const char* name : {"Content-Length", "Transfer-Encoding", "Sec-WebSocket-Protocol",
-                           "Sec-WebSocket-Extensions"}) {
+  for (const char* name : {"Content-Length", "Transfer-Encoding", "Sec-WebSocket-Protocol"}) {
     if (answer.header(name)) return std::string("a 101 with ") + name;
   }
+  return judge_extensions(answer, extensions);
+}
+
+std::string Client::judge_extensions(const Answer& answer, std::string wanted) {
+  const std::optional<std::string> got = answer.header("Sec-WebSocket-Extensions");
+  if (wanted.empty() && !got) return "";
+  const std::vector<std::string> agreed = parts(got.value_or(""), ';');
+  if (agreed != parts(wanted, ';')) {
+    return "wanted Sec-WebSocket-Extensions: " + wanted + ", got " + shown(got.value_or("none"));
+  }
+  bool takeover = true;
+  unsigned window_bits = 15;
+  for (const std::string_view parameter : agreed) {
+    constexpr std::string_view kBits = "server_max_window_bits=";
+    takeover &= parameter != "server_no_context_takeover";
+    if (parameter.starts_with(kBits)) {
+      std::from_chars(parameter.data() + kBits.size(), parameter.data() + parameter.size(),
+                      window_bits);
+    }
+  }
+  inflating_.emplace(window_bits, takeover);
   return "";
 }
 

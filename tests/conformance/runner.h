@@ -6,13 +6,16 @@
 
 #include "tests/conformance/conformance.h"
 #include "tests/support/stream.h"
+#include "ws/deflate/inflate.h"
 
 namespace ws::test {
 
-// What a server's frame must be: unmasked, whole, without reserved bits, its length minimal.
+// What a server's frame must be: unmasked, whole, without reserved bits but RSV1 on a message where
+// permessage-deflate was agreed on, its length minimal.
 struct ServerFrame {
   std::uint8_t opcode = 0;
-  std::string payload;
+  std::string payload;  // after inflation
+  bool packed = false;  // RSV1 was set
 };
 
 struct Answer {
@@ -45,13 +48,16 @@ class Client {
   std::string expect_frame(const Step& step);
   std::string expect_close(const Step& step);
   std::string expect_answer(const Step& step);
+  std::string judge_extensions(const Answer& answer, std::string wanted);
+  std::string inflate(std::string& payload);
   std::string expect_silence(int ms);
   std::string expect_gone();
   // Reads until the buffer holds `bytes`.
   std::string fill(std::size_t bytes, int ms);
 
   Stream& stream_;
-  std::string buffer_;  // read and not yet judged
+  std::string buffer_;                                // read and not yet judged
+  std::optional<deflate::InflateContext> inflating_;  // as the server's 101 said
 };
 
 }  // namespace ws::test

@@ -1,5 +1,6 @@
-// Other people's clients against a real wsd, over ws and over wss: what each of them checks is in
-// its script beside this file. The test of a client that is not installed is skipped.
+// Other people's clients against a real wsd, over ws and over wss, compressed and not: what each of
+// them checks is in its script beside this file. The test of a client that is not installed is
+// skipped.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -46,25 +47,33 @@ bool works(const std::string& command) {
 class Clients : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    wsd_ = std::make_unique<WsdProcess>(
-        std::vector<std::string>{"--listen", "ws://127.0.0.1:0", "--listen", "wss://127.0.0.1:0"});
-    wsd_->wait_listening(2);
+    wsd_ = start("on");
+    takeover_ = start("takeover");
   }
   static void TearDownTestSuite() {
-    wsd_->signal(SIGTERM);
-    EXPECT_EQ(wsd_->wait_exit(12'000), 0) << wsd_->output();
-    EXPECT_EQ(wsd_->output().find("Sanitizer"), std::string::npos) << wsd_->output();
-    wsd_.reset();
+    stop(wsd_);
+    stop(takeover_);
   }
 
-  void SetUp() override { ASSERT_TRUE(wsd_->wait_listening(2, 0)) << wsd_->output(); }
+  void SetUp() override {
+    ASSERT_TRUE(wsd_->wait_listening(2, 0)) << wsd_->output();
+    ASSERT_TRUE(takeover_->wait_listening(2, 0)) << takeover_->output();
+  }
 
   // "ws://127.0.0.1:PORT/" -> "http://127.0.0.1:PORT/"
-  static std::string url(const std::string& scheme, const std::string& listener) {
-    return scheme + "127.0.0.1:" + std::to_string(wsd_->port(listener)) + "/";
+  static std::string url(const std::string& scheme, const std::string& listener,
+                         const WsdProcess& wsd = *wsd_) {
+    return scheme + "127.0.0.1:" + std::to_string(wsd.port(listener)) + "/";
   }
   static std::vector<std::string> urls() {
     return {url("ws://", "ws://"), url("wss://", "wss://")};
+  }
+
+  // Arguments of the scripts that exchange 10,000 compressed messages.
+  static std::vector<std::string> compressions() {
+    const std::string kept = url("ws://", "ws://", *takeover_);
+    return {url("ws://", "ws://") + " on", kept + " takeover",
+            url("wss://", "wss://", *takeover_) + " takeover", kept + " takeover-declined"};
   }
 
   // The script says `kPassed` when it comes to its end: a promise that is never kept ends Node with
@@ -75,26 +84,59 @@ class Clients : public testing::Test {
     EXPECT_NE(ran.output.find(kPassed), std::string::npos) << command << "\n" << ran.output;
   }
 
+  // Why the test of a client must be skipped; "": it is installed.
+  static std::string nodes_ws_missing() {
+    if (!works("command -v node")) return "node is missing: make test-deps installs it";
+    if (std::filesystem::exists("build/clients/node_modules/ws")) return "";
+    return "Node's ws is not in build/clients: make test-deps installs it";
+  }
+  static std::string pythons_websockets_missing() {
+    if (works("/usr/bin/python3 -c 'import websockets'")) return "";
+    return "python3-websockets is missing: make test-deps installs it";
+  }
+
   static std::unique_ptr<WsdProcess> wsd_;
+  static std::unique_ptr<WsdProcess> takeover_;
+
+ private:
+  static std::unique_ptr<WsdProcess> start(const std::string& deflate) {
+    auto wsd = std::make_unique<WsdProcess>(std::vector<std::string>{
+        "--listen", "ws://127.0.0.1:0", "--listen", "wss://127.0.0.1:0", "--deflate", deflate});
+    wsd->wait_listening(2);
+    return wsd;
+  }
+  static void stop(std::unique_ptr<WsdProcess>& wsd) {
+    wsd->signal(SIGTERM);
+    EXPECT_EQ(wsd->wait_exit(12'000), 0) << wsd->output();
+    EXPECT_EQ(wsd->output().find("Sanitizer"), std::string::npos) << wsd->output();
+    wsd.reset();
+  }
 };
 std::unique_ptr<WsdProcess> Clients::wsd_;
+std::unique_ptr<WsdProcess> Clients::takeover_;
+
+const std::string kNodesWs = "node tests/e2e/node_ws.mjs ";
+const std::string kPythonsWebsockets =
+    "env no_proxy=127.0.0.1 /usr/bin/python3 tests/e2e/python_websockets.py ";
 
 TEST_F(Clients, NodesWsIsServed) {
-  if (!works("command -v node")) GTEST_SKIP() << "node is missing: make test-deps installs it";
-  if (!std::filesystem::exists("build/clients/node_modules/ws")) {
-    GTEST_SKIP() << "Node's ws is not in build/clients: make test-deps installs it";
-  }
-  for (const std::string& url : urls()) expect_passes("node tests/e2e/node_ws.mjs " + url);
+  if (const std::string why = nodes_ws_missing(); !why.empty()) GTEST_SKIP() << why;
+  for (const std::string& url : urls()) expect_passes(kNodesWs + url);
+}
+
+TEST_F(Clients, NodesWsExchanges10000CompressedMessages) {
+  if (const std::string why = nodes_ws_missing(); !why.empty()) GTEST_SKIP() << why;
+  for (const std::string& arguments : compressions()) expect_passes(kNodesWs + arguments);
 }
 
 TEST_F(Clients, PythonsWebsocketsIsServed) {
-  const std::string python = "/usr/bin/python3 ";
-  if (!works(python + "-c 'import websockets'")) {
-    GTEST_SKIP() << "python3-websockets is missing: make test-deps installs it";
-  }
-  for (const std::string& url : urls()) {
-    expect_passes("env no_proxy=127.0.0.1 " + python + "tests/e2e/python_websockets.py " + url);
-  }
+  if (const std::string why = pythons_websockets_missing(); !why.empty()) GTEST_SKIP() << why;
+  for (const std::string& url : urls()) expect_passes(kPythonsWebsockets + url);
+}
+
+TEST_F(Clients, PythonsWebsocketsExchanges10000CompressedMessages) {
+  if (const std::string why = pythons_websockets_missing(); !why.empty()) GTEST_SKIP() << why;
+  for (const std::string& arguments : compressions()) expect_passes(kPythonsWebsockets + arguments);
 }
 
 TEST_F(Clients, NodesOwnWebSocketIsServed) {
@@ -105,6 +147,7 @@ TEST_F(Clients, NodesOwnWebSocketIsServed) {
     GTEST_SKIP() << "no node with a WebSocket of its own: that takes version 22";
   }
   for (const std::string& url : urls()) expect_passes(node + "tests/e2e/web_socket.js " + url);
+  expect_passes(node + "tests/e2e/web_socket.js " + url("ws://", "ws://", *takeover_));
 }
 
 TEST_F(Clients, ChromiumIsServed) {
@@ -117,7 +160,8 @@ TEST_F(Clients, ChromiumIsServed) {
                       " --headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
                       " --disable-background-networking --disable-component-update --disable-sync"
                       " --ignore-certificate-errors --dump-dom 'file://" +
-                      page + "?" + urls()[0] + "," + urls()[1] + "' 2>" + home + "/stderr");
+                      page + "?" + urls()[0] + "," + urls()[1] + "," +
+                      url("ws://", "ws://", *takeover_) + "' 2>" + home + "/stderr");
   EXPECT_EQ(ran.exit_code, 0);
   EXPECT_NE(ran.output.find("<title>" + std::string(kPassed)), std::string::npos) << ran.output;
   std::error_code ignored;  // its last processes may still be writing

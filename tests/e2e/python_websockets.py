@@ -1,23 +1,28 @@
-"""Python's websockets against a wsd that echoes: python3 tests/e2e/python_websockets.py URL"""
+"""Python's websockets against a wsd that echoes:
+python3 tests/e2e/python_websockets.py URL [COMPRESSION]
+With a COMPRESSION, the check is 10,000 messages that are compressed in this way."""
 
 import asyncio
+import json
+import random
 import ssl
 import sys
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 URL = sys.argv[1]
 MIB = 1024 * 1024
 
 
-async def connect():
+async def connect(**options):
     context = None
     if URL.startswith("wss:"):
         # wsd made the certificate itself: there is nobody to check it with.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return await websockets.connect(URL, ssl=context, max_size=None)
+    return await websockets.connect(URL, ssl=context, max_size=None, **options)
 
 
 async def close_cleanly(ws, code=1000, reason=""):
@@ -31,16 +36,22 @@ def data_of(size):
     return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
+def extensions_of(ws):
+    return getattr(ws, "protocol", ws).extensions  # version 14 moved them
+
+
 async def echoes_text_and_binary_of_every_size():
-    ws = await connect()
-    for size in [0, 1, 125, 126, 65535, 65536, MIB, 16 * MIB]:
-        sent = data_of(size)
-        await ws.send(sent)
-        assert await ws.recv() == sent, f"binary of {size} bytes"
-        if size <= MIB:
-            await ws.send("x" * size)
-            assert await ws.recv() == "x" * size, f"text of {size} bytes"
-    await close_cleanly(ws)
+    for compression in [None, "deflate"]:
+        ws = await connect(compression=compression)
+        assert len(extensions_of(ws)) == (0 if compression is None else 1)
+        for size in [0, 1, 125, 126, 65535, 65536, MIB, 16 * MIB]:
+            sent = data_of(size)
+            await ws.send(sent)
+            assert await ws.recv() == sent, f"binary of {size} bytes"
+            if size <= MIB:
+                await ws.send("x" * size)
+                assert await ws.recv() == "x" * size, f"text of {size} bytes"
+        await close_cleanly(ws)
 
 
 async def echoes_utf8():
@@ -103,7 +114,75 @@ async def serves_50_at_once():
     await asyncio.gather(*(talk(i, ws) for i, ws in enumerate(everyone)))
 
 
+JSON = json.dumps(
+    [{"id": i, "user": f"user {i * 7919 % 1000}", "price": i * 0.75} for i in range(30_000)]
+)
+NOISE = random.Random(7692).randbytes(3 * MIB // 2)  # the same in each run
+
+
+def message(i):
+    # Every size up to 2 KiB, and each 1,999th message is large: 0.2, 0.4, ... 1 MiB. Neighbours
+    # overlap: most of a message is in the ones before it.
+    size = (i + 1) * MIB // 9995 if i % 1999 == 1998 else 1 + i * 1237 % 2048
+    at = i * 41 % (MIB // 4)
+    if i % 5 == 0:
+        return NOISE[at : at + size]
+    if i % 5 == 1:
+        return NOISE[at : at + size].decode("latin-1")
+    text = JSON[at : at + size]
+    return text.encode() if i % 5 == 2 else text
+
+
+async def exchanges_10000_compressed_messages(declines, keeps_context):
+    offer = ClientPerMessageDeflateFactory(
+        server_no_context_takeover=declines,
+        client_no_context_takeover=declines,
+        client_max_window_bits=True,
+    )
+    ws = await connect(extensions=[offer], compression=None)
+    (deflate,) = extensions_of(ws)
+    assert deflate.name == "permessage-deflate", deflate
+    assert deflate.local_no_context_takeover != keeps_context, deflate
+    assert deflate.remote_no_context_takeover != keeps_context, deflate
+    inflate = deflate.decode
+    length = compressed_length = 0
+
+    def decode(frame, **options):
+        nonlocal length, compressed_length
+        compressed_length += len(frame.data)
+        decoded = inflate(frame, **options)
+        length += len(decoded.data)
+        return decoded
+
+    deflate.decode = decode
+    count, in_flight = 10_000, 20
+    for i in range(count + in_flight):
+        if i < count:
+            await ws.send(message(i))
+        if i >= in_flight:
+            sent, echo = message(i - in_flight), await ws.recv()
+            what = f"message {i - in_flight}: {len(sent)} sent, {len(echo)} received"
+            assert type(echo) is type(sent) and echo == sent, what
+    # So wsd did compress, and did look into its context if it has one.
+    assert compressed_length / length < (0.4 if keeps_context else 0.7), (compressed_length, length)
+    await close_cleanly(ws)
+
+
+# Whether the client asks for no context takeover, and whether both sides then keep their context. A
+# wsd that was started with --deflate takeover does unless it is asked not to; with --deflate on
+# nobody keeps any.
+COMPRESSIONS = {
+    "on": {"declines": False, "keeps_context": False},
+    "takeover": {"declines": False, "keeps_context": True},
+    "takeover-declined": {"declines": True, "keeps_context": False},
+}
+
+
 async def main():
+    if len(sys.argv) > 2:
+        await exchanges_10000_compressed_messages(**COMPRESSIONS[sys.argv[2]])
+        print("all checks passed")
+        return
     for check in [
         echoes_text_and_binary_of_every_size,
         echoes_utf8,

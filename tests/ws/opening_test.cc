@@ -31,12 +31,13 @@ class Opening : public testing::Test {
     const auto step =
         parser_->feed({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     EXPECT_EQ(step.state, proto::RequestParser::State::kComplete) << text;
-    return answer_request(parser_->head(), router_, origins_, tls);
+    return answer_request(parser_->head(), router_, origins_, tls, deflate_);
   }
   int status(const Request& request, bool tls = false) { return answer(request, tls).status; }
 
   Router router_;
   std::vector<std::string> origins_;
+  DeflateOptions deflate_;
   std::unique_ptr<proto::RequestParser> parser_;
 };
 
@@ -221,6 +222,22 @@ TEST_F(Opening, AListOfOriginsRulesThatRouteToo) {
   origins_ = {"https://app.example"};
   EXPECT_EQ(status(from("https://app.example", "/open/1")), 101);
   EXPECT_EQ(status(from("https://evil.example", "/open/1")), 403);
+}
+
+TEST_F(Opening, NamesTheExtensionItAgreedOn) {
+  Request request = at("/open/x");
+  request.headers.push_back("Sec-WebSocket-Extensions: permessage-deflate");
+  EXPECT_FALSE(answer(request).deflate) << "off unless asked for";
+  deflate_.mode = DeflateMode::kOn;
+  const OpeningAnswer agreed = answer(request);
+  ASSERT_TRUE(agreed.deflate);
+  EXPECT_NE(agreed.response.find("\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                                 "server_no_context_takeover; client_no_context_takeover\r\n"),
+            std::string::npos)
+      << agreed.response;
+  const OpeningAnswer plain = answer(at("/open/x"));
+  EXPECT_FALSE(plain.deflate);
+  EXPECT_EQ(plain.response.find("Extensions"), std::string::npos) << plain.response;
 }
 
 }  // namespace

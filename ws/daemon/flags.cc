@@ -150,10 +150,15 @@ const Flag kFlags[] = {
      [](Draft& draft, std::string_view value) {
        return set_number(draft.settings.server.limits.connections_per_ip, value, 0, 10'000'000);
      }},
-    {"deflate", "MODE", "permessage-deflate: off, the only mode so far",
-     [](Draft&, std::string_view value) {
-       int mode = 0;
-       return set_choice(mode, value, {{"off", 0}});
+    {"deflate", "MODE",
+     "permessage-deflate when the client offers it: on (each message for itself),\ntakeover "
+     "(better "
+     "for small ones; up to 80 KiB per connection) or off\n(default on)",
+     [](Draft& draft, std::string_view value) {
+       return set_choice(draft.settings.server.deflate.mode, value,
+                         {{"on", DeflateMode::kOn},
+                          {"takeover", DeflateMode::kTakeover},
+                          {"off", DeflateMode::kOff}});
      }},
     {"log-level", "LEVEL", "error, warn, info, debug or off (default info)",
      [](Draft& draft, std::string_view value) {

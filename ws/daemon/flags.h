@@ -15,7 +15,7 @@ namespace ws::daemon {
 struct Settings {
   enum class Action { kServe, kTestConfig, kVersion, kHelp };
 
-  ServerOptions server;
+  ServerOptions server = {.deflate = {.mode = DeflateMode::kOn}};
   std::vector<std::string> echo_paths;  // of the routes; every path when none is given
   core::LogLevel log_level = core::LogLevel::kInfo;
   core::LogFormat log_format = core::LogFormat::kText;

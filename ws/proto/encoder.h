@@ -29,11 +29,11 @@ struct Sender {
   MaskKeys* keys = nullptr;
 };
 
-// Appends one whole frame. payload: may not lie in `out`.
-inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode,
-                         core::ConstBytes payload) {
+// Appends one whole frame. payload: may not lie in `out`. rsv1: it is compressed.
+inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::ConstBytes payload,
+                         bool rsv1 = false) {
   FrameHeader header{
-      .payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true};
+      .payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true, .rsv1 = rsv1};
   if (sender.role == Role::kClient) header.mask_key = sender.keys->next();
   const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
   const std::size_t header_bytes = encode_header(room.data(), header, sender.role);

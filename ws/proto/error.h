@@ -22,6 +22,7 @@ enum class Error : std::uint8_t {
   kInterleavedMessage,  // a new data frame while a message is open
   kBadCloseBody,        // one byte, or a code that may not be sent
   kInvalidUtf8,         // in text, or in the reason of a Close
+  kBadDeflate,          // a compressed message that is not, or not whole
   kMessageTooBig,
   kTooManyFragments,
 };
@@ -30,6 +31,7 @@ enum class Error : std::uint8_t {
 constexpr CloseCode close_code(Error error) {
   switch (error) {
     case Error::kInvalidUtf8:
+    case Error::kBadDeflate:
       return CloseCode::kInvalidPayload;
     case Error::kMessageTooBig:
       return CloseCode::kMessageTooBig;

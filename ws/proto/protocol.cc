@@ -78,7 +78,7 @@ Protocol::Start Protocol::take_start() {
   if (carry_) return take_start_from_carry();
   Start start;
   if (input_.empty()) return start;
-  start.step = decode_header(input_, config_->self.role, config_->rsv1_claimed);
+  start.step = decode_header(input_, config_->self.role, config_->deflate != nullptr);
   if (start.step.error != Error::kNone) return start;
   const FrameHeader& header = start.step.header;
   const std::size_t control_bytes =
@@ -100,7 +100,7 @@ Protocol::Start Protocol::take_start_from_carry() {
   for (;;) {
     Start start;
     start.step = decode_header({carry_->bytes.data(), carry_->size}, config_->self.role,
-                               config_->rsv1_claimed);
+                               config_->deflate != nullptr);
     if (start.step.error != Error::kNone) return start;
     const FrameHeader& header = start.step.header;
     std::size_t wanted = start.step.bytes;
@@ -120,6 +120,13 @@ Protocol::Start Protocol::take_start_from_carry() {
   }
 }
 
+// The limit holds for the message; data that does not shrink grows a little, by 5 bytes for each
+// block of at least 16 KiB and a few at the end.
+std::uint64_t Protocol::payload_bytes_max(bool deflated) const {
+  const std::uint64_t bytes = config_->message_bytes_max;
+  return deflated ? bytes + bytes / 1024 + 64 : bytes;
+}
+
 Error Protocol::judge_data_frame(const FrameHeader& header) const {
   const bool continuation = header.opcode == Opcode::kContinuation;
   if (continuation && !message_open_) return Error::kStrayContinuation;
@@ -127,8 +134,10 @@ Error Protocol::judge_data_frame(const FrameHeader& header) const {
   // message".
   if (!continuation && message_open_) return Error::kInterleavedMessage;
   if (close_written_) return Error::kNone;  // dropped as it comes: it needs no room
-  if (header.payload_bytes > config_->message_bytes_max - message_.size())
+  const bool deflated = continuation ? message_deflated_ : header.rsv1;
+  if (header.payload_bytes > payload_bytes_max(deflated) - message_.size()) {
     return Error::kMessageTooBig;
+  }
   if (message_open_ && fragments_ == config_->message_fragments_max)
     return Error::kTooManyFragments;
   return Error::kNone;
@@ -140,6 +149,7 @@ Event Protocol::begin_data_frame(const FrameHeader& header) {
   const bool first = header.opcode != Opcode::kContinuation;
   if (first) {
     message_opcode_ = header.opcode;
+    message_deflated_ = header.rsv1;
     if (header.fin && header.payload_bytes <= input_.size()) return deliver_whole_frame(header);
     utf8_.reset();
     fragments_ = 0;
@@ -161,8 +171,42 @@ Event Protocol::deliver_whole_frame(const FrameHeader& header) {
   input_ = input_.subspan(payload.size());
   if (close_written_) return {};
   if (from_client()) apply_mask(payload, header.mask_key);
+  if (header.rsv1) return deliver_inflated(payload);
   if (header.opcode == Opcode::kText && !valid_utf8(payload)) return {.error = Error::kInvalidUtf8};
   return {.kind = Event::Kind::kMessage, .opcode = header.opcode, .payload = payload};
+}
+
+// RFC 7692 7.2.2. Text is validated, and the limit checked, while it is produced.
+Event Protocol::deliver_inflated(core::ConstBytes compressed) {
+  constexpr std::size_t kShareBytes = 64 * 1024;  // still in the cache when it is validated
+  const auto limit = static_cast<std::size_t>(config_->message_bytes_max);
+  PermessageDeflate& deflate = *config_->deflate;
+  core::Buffer inflated = config_->pool->take(2 * compressed.size());
+  utf8_.reset();
+  deflate.start(compressed);
+  Error error = Error::kNone;
+  deflate::InflateStatus status = deflate::InflateStatus::kMore;
+  while (status == deflate::InflateStatus::kMore && error == Error::kNone) {
+    const std::size_t seen = inflated.size();
+    status = deflate.step(inflated, limit, kShareBytes);
+    if (message_opcode_ == Opcode::kText && !utf8_.feed(inflated.bytes().subspan(seen))) {
+      error = Error::kInvalidUtf8;
+    } else if (status == deflate::InflateStatus::kTooBig) {
+      error = Error::kMessageTooBig;
+    } else if (status != deflate::InflateStatus::kOk && status != deflate::InflateStatus::kMore) {
+      error = Error::kBadDeflate;
+    } else if (status == deflate::InflateStatus::kOk && message_opcode_ == Opcode::kText &&
+               !utf8_.complete()) {
+      error = Error::kInvalidUtf8;
+    }
+  }
+  if (error != Error::kNone) {
+    config_->pool->give(inflated);
+    return {.error = error};
+  }
+  message_ = std::move(inflated);
+  message_delivered_ = true;
+  return {.kind = Event::Kind::kMessage, .opcode = message_opcode_, .payload = message_.bytes()};
 }
 
 Event Protocol::gather_payload() {
@@ -185,7 +229,7 @@ bool Protocol::accept_piece(core::Bytes piece) {
     apply_mask(piece, mask_key_);
     mask_key_ = mask_key_.advanced(piece.size());
   }
-  return message_opcode_ != Opcode::kText || utf8_.feed(piece);
+  return message_opcode_ != Opcode::kText || message_deflated_ || utf8_.feed(piece);
 }
 
 core::Buffer Protocol::take_message(core::ConstBytes payload) {
@@ -218,6 +262,12 @@ Event Protocol::finish_data_frame() {
   if (!frame_fin_) return {};
   message_open_ = false;
   if (close_written_) return {};
+  if (message_deflated_) {
+    core::Buffer compressed = std::move(message_);
+    Event event = deliver_inflated(compressed.bytes());
+    config_->pool->give(compressed);
+    return event;
+  }
   // 8.1: text "MUST" be whole UTF-8; a message may not end inside a character.
   if (message_opcode_ == Opcode::kText && !utf8_.complete()) return {.error = Error::kInvalidUtf8};
   message_delivered_ = true;

@@ -13,6 +13,7 @@
 #include "ws/proto/encoder.h"
 #include "ws/proto/error.h"
 #include "ws/proto/frame.h"
+#include "ws/proto/permessage_deflate.h"
 #include "ws/proto/utf8.h"
 
 namespace ws::proto {
@@ -33,13 +34,13 @@ struct Event {
   core::ConstBytes payload{};  // valid until the next call of receive() or next()
 };
 
-// What the connections of one thread and role share.
+// What connections share: those of one thread and role, and with compression of what was agreed on.
 struct ProtocolConfig {
   Sender self;
-  bool rsv1_claimed = false;  // by an extension
   std::uint64_t message_bytes_max = 0;
   std::uint32_t message_fragments_max = 0;
   core::BufferPool* pool = nullptr;
+  PermessageDeflate* deflate = nullptr;  // null: not negotiated
 };
 
 // Both roles. No I/O, no clock. Everything it answers (pongs, the closing handshake, the Close of a
@@ -53,6 +54,7 @@ struct ProtocolConfig {
 class Protocol {
  public:
   explicit Protocol(const ProtocolConfig& config) : config_(&config) {}
+  const ProtocolConfig& config() const { return *config_; }
 
   // Lends received bytes, split anywhere; they are unmasked in place. They must stay valid until
   // next() returned kNone, or until the caller took unread() away and will lend it again.
@@ -122,8 +124,10 @@ class Protocol {
   Start take_start();
   Start take_start_from_carry();
   Event begin_data_frame(const FrameHeader& header);
+  std::uint64_t payload_bytes_max(bool deflated) const;
   Error judge_data_frame(const FrameHeader& header) const;
   Event deliver_whole_frame(const FrameHeader& header);
+  Event deliver_inflated(core::ConstBytes compressed);
   Event gather_payload();
   bool accept_piece(core::Bytes piece);
   Event finish_data_frame();
@@ -149,6 +153,7 @@ class Protocol {
   State state_ : 2 = State::kHeader;
   bool carry_spent_ : 1 = false;        // the event just given may show it
   bool message_open_ : 1 = false;       // a fragment without FIN came
+  bool message_deflated_ : 1 = false;   // it came with RSV1 set
   bool message_delivered_ : 1 = false;  // message_ is still seen by the caller
   bool close_written_ : 1 = false;
   bool pongs_held_ : 1 = false;

@@ -1,0 +1,204 @@
+#include "ws/proto/permessage_deflate.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ws::proto {
+namespace {
+
+constexpr std::string_view kName = "permessage-deflate";
+constexpr std::string_view kServerNoTakeover = "server_no_context_takeover";
+constexpr std::string_view kClientNoTakeover = "client_no_context_takeover";
+constexpr std::string_view kServerBits = "server_max_window_bits";
+constexpr std::string_view kClientBits = "client_max_window_bits";
+
+constexpr std::size_t kThreshold = 1024;
+constexpr std::size_t kThresholdTakeover = 64;
+
+// The parameters of one element of Sec-WebSocket-Extensions.
+struct Offer {
+  bool server_no_takeover = false;
+  bool client_no_takeover = false;
+  bool client_bits_named = false;  // with or without a value
+  std::optional<unsigned> server_bits;
+  std::optional<unsigned> client_bits;
+};
+
+// 7.1.2: "a decimal integer value without leading zeroes between 8 to 15, inclusive".
+std::optional<unsigned> parse_bits(std::string_view value) {
+  for (unsigned bits = deflate::kWindowBitsMin; bits <= deflate::kWindowBitsMax; ++bits) {
+    if (value == std::to_string(bits)) return bits;
+  }
+  return std::nullopt;
+}
+
+// value: nullopt when there is none. false: unknown, or a value that it may not have.
+bool take_parameter(Offer& offer, std::string_view name, std::optional<std::string> value) {
+  const auto take_flag = [&](bool& flag) {
+    const bool good = !flag && !value;
+    flag = true;
+    return good;
+  };
+  if (name == kServerNoTakeover) return take_flag(offer.server_no_takeover);
+  if (name == kClientNoTakeover) return take_flag(offer.client_no_takeover);
+  if (name == kServerBits) {
+    if (offer.server_bits || !value) return false;
+    offer.server_bits = parse_bits(*value);
+    return offer.server_bits.has_value();
+  }
+  if (name == kClientBits) {
+    if (std::exchange(offer.client_bits_named, true)) return false;
+    if (!value) return true;
+    offer.client_bits = parse_bits(*value);
+    return offer.client_bits.has_value();
+  }
+  return false;
+}
+
+// RFC 6455 9.1: a value is a token, or a quoted-string whose content is one.
+std::string unquoted(std::string_view value) {
+  if (!value.starts_with('"')) return std::string(value);
+  std::string content;
+  for (std::size_t at = 1; at + 1 < value.size(); ++at) {
+    if (value[at] == '\\') ++at;
+    content += value[at];
+  }
+  return content;
+}
+
+// nullopt: another extension, or parameters that are not valid (7.1: decline).
+std::optional<Offer> parse_offer(std::string_view element) {
+  std::size_t semicolon = element.find(';');
+  if (trim_blanks(element.substr(0, semicolon)) != kName) return std::nullopt;
+  Offer offer;
+  while (semicolon != std::string_view::npos) {
+    element.remove_prefix(semicolon + 1);
+    semicolon = element.find(';');
+    const std::string_view parameter = element.substr(0, semicolon);
+    const std::size_t equals = parameter.find('=');
+    std::optional<std::string> value;
+    if (equals != std::string_view::npos) {
+      value = unquoted(trim_blanks(parameter.substr(equals + 1)));
+    }
+    if (!take_parameter(offer, trim_blanks(parameter.substr(0, equals)), std::move(value))) {
+      return std::nullopt;
+    }
+  }
+  return offer;
+}
+
+void add_parameter(std::string& header, std::string_view name) {
+  header.append("; ").append(name);
+}
+void add_parameter(std::string& header, std::string_view name, unsigned bits) {
+  add_parameter(header, name);
+  header.append("=").append(std::to_string(bits));
+}
+
+DeflateAgreement agree(const Offer& offer, const DeflateOptions& options) {
+  const bool takeover = options.mode == DeflateMode::kTakeover;
+  DeflateAgreement agreement;
+  DeflateParameters& parameters = agreement.parameters;
+  std::string& answer = agreement.answer = kName;
+  // 7.1.1: a server includes these when asked, and may when not.
+  parameters.server_no_context_takeover = offer.server_no_takeover || !takeover;
+  if (parameters.server_no_context_takeover) add_parameter(answer, kServerNoTakeover);
+  parameters.client_no_context_takeover = offer.client_no_takeover || !takeover;
+  if (parameters.client_no_context_takeover) add_parameter(answer, kClientNoTakeover);
+  // 7.1.2.1: "A server accepts [it] by including [it] in the extension negotiation response [...]
+  // with the same or smaller value as the offer."
+  parameters.server_max_window_bits =
+      std::min(offer.server_bits.value_or(deflate::kWindowBitsMax), options.window_bits);
+  if (offer.server_bits || parameters.server_max_window_bits < deflate::kWindowBitsMax) {
+    add_parameter(answer, kServerBits, parameters.server_max_window_bits);
+  }
+  // 7.1.2.2: only for a client that named it. Where nothing is kept between messages, a smaller
+  // window would save us nothing.
+  if (takeover && offer.client_bits_named) {
+    parameters.client_max_window_bits =
+        std::min(offer.client_bits.value_or(deflate::kWindowBitsMax), options.window_bits);
+    if (parameters.client_max_window_bits < deflate::kWindowBitsMax) {
+      add_parameter(answer, kClientBits, parameters.client_max_window_bits);
+    }
+  }
+  return agreement;
+}
+
+}  // namespace
+
+std::optional<DeflateAgreement> accept_deflate(const RequestHead& head,
+                                               const DeflateOptions& options) {
+  if (options.mode == DeflateMode::kOff) return std::nullopt;
+  for (const Header& header : head.headers) {
+    if (!equals_ignore_case(header.name, "Sec-WebSocket-Extensions")) continue;
+    std::string_view rest = header.value;
+    while (!rest.empty()) {
+      if (const auto offer = parse_offer(next_list_element(rest))) return agree(*offer, options);
+    }
+  }
+  return std::nullopt;
+}
+
+std::string offer_deflate(const DeflateOptions& options) {
+  if (options.mode == DeflateMode::kOff) return {};
+  std::string offer(kName);
+  if (options.mode == DeflateMode::kOn) {
+    add_parameter(offer, kServerNoTakeover);
+    add_parameter(offer, kClientNoTakeover);
+  }
+  if (options.window_bits < deflate::kWindowBitsMax) {
+    add_parameter(offer, kServerBits, options.window_bits);
+    add_parameter(offer, kClientBits, options.window_bits);
+  } else {
+    add_parameter(offer, kClientBits);
+  }
+  return offer;
+}
+
+std::optional<DeflateParameters> read_deflate_answer(std::string_view answer,
+                                                     const DeflateOptions& options) {
+  if (options.mode == DeflateMode::kOff) return std::nullopt;
+  std::string_view rest = answer;
+  const auto got = parse_offer(next_list_element(rest));
+  if (!got || !trim_blanks(rest).empty()) return std::nullopt;
+  if (got->client_bits_named && !got->client_bits) return std::nullopt;
+  const bool takeover = options.mode == DeflateMode::kTakeover;
+  DeflateParameters parameters;
+  parameters.server_no_context_takeover = got->server_no_takeover;
+  // What we hinted at holds whether or not the server repeats it: we do not take over.
+  parameters.client_no_context_takeover = got->client_no_takeover || !takeover;
+  parameters.server_max_window_bits = got->server_bits.value_or(deflate::kWindowBitsMax);
+  // 7.1.2.2: without it in the answer the client may use any window; ours is never larger than
+  // asked for.
+  parameters.client_max_window_bits = got->client_bits.value_or(options.window_bits);
+  if (!takeover && !got->server_no_takeover) return std::nullopt;
+  if (parameters.server_max_window_bits > options.window_bits) return std::nullopt;
+  if (parameters.client_max_window_bits > options.window_bits) return std::nullopt;
+  return parameters;
+}
+
+PermessageDeflate::PermessageDeflate(DeflateEngine& engine, Role self,
+                                     const DeflateParameters& parameters,
+                                     const DeflateOptions& options)
+    : engine_(&engine),
+      receiving_(self == Role::kServer ? parameters.client_max_window_bits
+                                       : parameters.server_max_window_bits,
+                 self == Role::kServer ? !parameters.client_no_context_takeover
+                                       : !parameters.server_no_context_takeover),
+      sending_(options.level,
+               self == Role::kServer ? parameters.server_max_window_bits
+                                     : parameters.client_max_window_bits,
+               self == Role::kServer ? !parameters.server_no_context_takeover
+                                     : !parameters.client_no_context_takeover),
+      threshold_bytes_(options.threshold_bytes),
+      takeover_(self == Role::kServer ? !parameters.server_no_context_takeover
+                                      : !parameters.client_no_context_takeover) {
+  if (threshold_bytes_ == 0) threshold_bytes_ = takeover_ ? kThresholdTakeover : kThreshold;
+}
+
+bool PermessageDeflate::compress(core::ConstBytes message, core::Buffer& out) {
+  engine_->deflater.compress(message, sending_, out);
+  return takeover_ || out.size() < message.size();
+}
+
+}  // namespace ws::proto

@@ -1,0 +1,83 @@
+// Internal. permessage-deflate (RFC 7692 section 7): what is agreed on, and messages in and out.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/buffer.h"
+#include "ws/deflate/deflate.h"
+#include "ws/deflate/inflate.h"
+#include "ws/deflate/options.h"
+#include "ws/proto/http.h"
+#include "ws/proto/opcode.h"
+
+namespace ws::proto {
+
+// Section 7.1: what holds for a connection. The defaults are what holds when a parameter is absent.
+struct DeflateParameters {
+  bool server_no_context_takeover = false;
+  bool client_no_context_takeover = false;
+  unsigned server_max_window_bits = 15;
+  unsigned client_max_window_bits = 15;
+};
+
+// Server: judges the offers in Sec-WebSocket-Extensions, in the client's order of preference, and
+// accepts the first that is valid. nullopt: none is (a parameter unknown, repeated, or with a value
+// it may not have), or options.mode is kOff; the handshake goes on without the extension.
+// in: a head judge_upgrade() answers 101.
+struct DeflateAgreement {
+  DeflateParameters parameters;
+  std::string answer;  // the value of the response's Sec-WebSocket-Extensions
+};
+std::optional<DeflateAgreement> accept_deflate(const RequestHead& head,
+                                               const DeflateOptions& options);
+
+// Client: the value to send in Sec-WebSocket-Extensions; "" when options.mode is kOff.
+std::string offer_deflate(const DeflateOptions& options);
+// Client: reads the value of the response's Sec-WebSocket-Extensions. nullopt: it is no valid
+// answer to offer_deflate(options), and the connection must fail (7.1: "the client MUST _Fail the
+// WebSocket Connection_").
+std::optional<DeflateParameters> read_deflate_answer(std::string_view answer,
+                                                     const DeflateOptions& options);
+
+// The codecs of one thread, shared by its connections: about 300 KiB.
+struct DeflateEngine {
+  deflate::Inflater inflater;
+  deflate::Deflater deflater;
+};
+
+// Both directions of one connection. Where neither takes context over it holds nothing and never
+// changes: then one serves all connections of a thread that agreed on the same. thread: one.
+class PermessageDeflate {
+ public:
+  PermessageDeflate(DeflateEngine& engine, Role self, const DeflateParameters& parameters,
+                    const DeflateOptions& options);
+
+  // Decodes a message, given the payloads of its frames joined, in steps: see deflate::Inflater.
+  void start(core::ConstBytes message) { engine_->inflater.start(message, receiving_); }
+  [[nodiscard]] deflate::InflateStatus step(core::Buffer& out, std::size_t limit_bytes,
+                                            std::size_t share_bytes) {
+    return engine_->inflater.step(out, limit_bytes, share_bytes);
+  }
+
+  // Messages of at least so many bytes are worth compress().
+  std::size_t threshold_bytes() const { return threshold_bytes_; }
+  // Puts the message, compressed, into `out`, which is empty. true: send that, with RSV1. false: it
+  // did not shrink, send the message as it is; never with takeover, where the next message may refer
+  // to this one, which therefore goes out compressed even if it grew (by 5 bytes per 64 KiB and 1).
+  [[nodiscard]] bool compress(core::ConstBytes message, core::Buffer& out);
+
+  // On the heap, for the contexts.
+  std::size_t held_bytes() const { return receiving_.held_bytes() + sending_.held_bytes(); }
+
+ private:
+  DeflateEngine* engine_;
+  deflate::InflateContext receiving_;
+  deflate::DeflateContext sending_;
+  std::size_t threshold_bytes_;
+  bool takeover_;  // of the sending direction
+};
+
+}  // namespace ws::proto
