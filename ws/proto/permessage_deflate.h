@@ -65,8 +65,9 @@ class PermessageDeflate {
   // Messages of at least so many bytes are worth compress().
   std::size_t threshold_bytes() const { return threshold_bytes_; }
   // Puts the message, compressed, into `out`, which is empty. true: send that, with RSV1. false: it
-  // did not shrink, send the message as it is; never with takeover, where the next message may refer
-  // to this one, which therefore goes out compressed even if it grew (by 5 bytes per 64 KiB and 1).
+  // did not shrink, send the message as it is; never with takeover, where the next message may
+  // refer to this one, which therefore goes out compressed even if it grew (by 5 bytes per 64 KiB
+  // and 1).
   [[nodiscard]] bool compress(core::ConstBytes message, core::Buffer& out);
 
   // On the heap, for the contexts.
