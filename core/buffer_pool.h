@@ -15,23 +15,21 @@ namespace ws::core {
 // one.
 class BufferPool {
  public:
-  // An empty buffer for about `bytes`: the smallest spare that holds them, else the largest, else
-  // one without memory. Only memory that is here already: `bytes` may be a peer's announcement.
-  Buffer take(std::size_t bytes) {
-    if (spares_.empty()) return {};
-    const auto better = [bytes](const Buffer& a, const Buffer& b) {
-      const bool a_holds = a.capacity() >= bytes;
-      const bool b_holds = b.capacity() >= bytes;
-      if (a_holds != b_holds) return a_holds;
-      return a_holds ? a.capacity() < b.capacity() : a.capacity() > b.capacity();
-    };
-    const auto best = std::min_element(spares_.begin(), spares_.end(), better);
-    Buffer spare = std::move(*best);
-    *best = std::move(spares_.back());
+  // An empty buffer: the largest spare of at most `bytes_max`, else one without memory.
+  // bytes_max: what the holder may keep from others, whatever it makes of it.
+  Buffer take(std::size_t bytes_max) {
+    Buffer* best = nullptr;
+    for (Buffer& spare : spares_) {
+      if (spare.capacity() > bytes_max) continue;
+      if (best == nullptr || spare.capacity() > best->capacity()) best = &spare;
+    }
+    if (best == nullptr) return {};
+    Buffer taken = std::move(*best);
+    if (best != &spares_.back()) *best = std::move(spares_.back());
     spares_.pop_back();
-    bytes_ -= spare.capacity();
+    bytes_ -= taken.capacity();
     unused_ = std::min(unused_, spares_.size());
-    return spare;
+    return taken;
   }
 
   // Leaves `buffer` empty and without memory.

@@ -128,7 +128,7 @@ Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch&
   Gather gather(parts);
   std::array<std::uint8_t, kRecordBytes> room;
   core::Buffer& pending = session_->pending();
-  if (pending.capacity() == 0) pending = scratch.pool.take(kSealAheadBytes);
+  if (pending.capacity() == 0) pending = scratch.pool.take(2 * kSealAheadBytes);
   for (;;) {
     bool more = true;
     while (pending.size() < kSealAheadBytes && more) {

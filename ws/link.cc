@@ -41,7 +41,7 @@ void Link::on_wake(std::uint32_t wake) {
   if ((wake & core::kFlush) != 0) dirty_ = false;
   if (dead()) return;
   shard_.set_current(this);
-  shard_.messages_left() = shard_.limits().link_messages_per_turn;
+  shard_.messages_left() = may_decode() ? shard_.limits().link_messages_per_turn : 0;
   if ((wake & core::kHangup) != 0) hangup_ = true;
   if ((wake & (core::kReadable | core::kHangup)) != 0) readable_ = true;
   if ((wake & core::kWritable) != 0) {
@@ -187,6 +187,7 @@ void Link::decode(core::Bytes bytes) {
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
   core::Buffer& out = sink();
+  const bool compressed = protocol_.config().deflate != nullptr;
   for (;;) {
     if (messages_left == 0 || paused_) {
       undecoded_ = true;
@@ -195,10 +196,11 @@ void Link::decode(core::Bytes bytes) {
     }
     const Event event = protocol_.next(out);
     if (event.kind == Event::Kind::kNone) break;
-    // A message counts once more for each 16 KiB: those that were compressed can be a thousand
-    // times the bytes that the budget of a turn is about.
-    const std::size_t cost = 1 + event.payload.size() / (16 * 1024);
-    messages_left -= static_cast<std::uint32_t>(std::min<std::size_t>(messages_left, cost));
+    --messages_left;
+    if (compressed) {
+      shard_.spend_codec(event.payload.size());
+      if (!may_decode()) messages_left = 0;
+    }
     if (event.kind == Event::Kind::kMessage) {
       deliver(event.opcode, event.payload);
     } else {
@@ -206,6 +208,12 @@ void Link::decode(core::Bytes bytes) {
     }
   }
   note_assembly();
+}
+
+// Compressed messages can be a thousand times the bytes that a link's budget is about, so what the
+// codecs may do in a turn is counted for all links together.
+bool Link::may_decode() const {
+  return protocol_.config().deflate == nullptr || !shard_.codec_spent();
 }
 
 void Link::decode_backlog() {
@@ -222,8 +230,9 @@ void Link::decode_backlog() {
   if (!handlers_->on_message || phase_ != Phase::kOpen) return;
   const auto type = opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary;
   const Message message{type, payload};
-  shard_.set_received_view(protocol_.message_is_view() ? payload : core::ConstBytes());
+  shard_.set_received_view(protocol_.header_in_front() ? payload : core::ConstBytes());
   guard([&](Conn& conn) { handlers_->on_message(conn, message); });
+  shard_.set_received_view({});
 }
 
 void Link::handle(const Event& event) {

@@ -78,6 +78,7 @@ class Link {
   void discard_input(std::uint32_t& bytes_left);
   void decode(core::Bytes bytes);
   void decode_backlog();
+  bool may_decode() const;
   void deliver(proto::Opcode opcode, core::ConstBytes payload);
   void handle(const proto::Event& event);
   void open(const Handlers& handlers);

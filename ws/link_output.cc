@@ -48,8 +48,9 @@ SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload, SendOption
     return send_frame(opcode, payload, false);
   }
   core::BufferPool& pool = shard_.scratch().pool;
-  core::Buffer compressed = pool.take(payload.size());
+  core::Buffer compressed = pool.take(2 * payload.size());
   const bool rsv1 = deflate->compress(payload, compressed);
+  shard_.spend_codec(payload.size());
   const SendStatus status = send_frame(opcode, rsv1 ? compressed.bytes() : payload, rsv1);
   pool.give(compressed);
   return status;
@@ -112,7 +113,7 @@ SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload, boo
 
 core::Buffer& Link::queue() {
   core::Buffer& queue = extra().queue;
-  if (queue.capacity() == 0) queue = shard_.scratch().pool.take(kOutboxBytes);
+  if (queue.capacity() == 0) queue = shard_.scratch().pool.take(2 * kOutboxBytes);
   return queue;
 }
 

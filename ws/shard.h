@@ -73,11 +73,23 @@ class Shard {
   }
   // Messages the current event may still handle.
   std::uint32_t& messages_left() { return messages_left_; }
+  // Bytes that were inflated or compressed in this turn; and whether that was enough.
+  void spend_codec(std::size_t bytes) {
+    if (codec_turn_ != reactor_.turn()) codec_bytes_ = 0;
+    codec_turn_ = reactor_.turn();
+    codec_bytes_ += bytes;
+  }
+  bool codec_spent() const {
+    return codec_turn_ == reactor_.turn() && codec_bytes_ >= kCodecBytesPerTurn;
+  }
   // One of the TLS handshakes this turn may advance; false: none is left.
   bool take_tls_handshake();
   bool shutting_down() const { return shutting_down_; }
 
  private:
+  // 5 to 10 ms of work.
+  static constexpr std::size_t kCodecBytesPerTurn = 2 * 1024 * 1024;
+
   // What an id stands for, in the two highest bits of its index: 0 is a link.
   enum class Kind : std::uint32_t { kLink, kListener, kWatch, kTimer };
   static constexpr int kKindShift = 30;
@@ -114,6 +126,8 @@ class Shard {
   const Link* current_ = nullptr;
   core::ConstBytes received_view_;
   std::uint32_t messages_left_ = 0;
+  std::uint64_t codec_turn_ = 0;
+  std::size_t codec_bytes_ = 0;  // in that turn
   std::uint64_t handshake_turn_ = 0;
   std::uint32_t handshakes_ = 0;  // in that turn
   bool shutting_down_ = false;

@@ -348,6 +348,22 @@ void add_sizes(Cases& cases) {
         .gets_pong()
         .bye();
   });
+  // The limit is the message's, not that of its compressed form: zlib's smallest memLevel stores
+  // random bytes in blocks of about 127.
+  lazy("C1-exactly-16-MiB-in-stored-blocks-of-127", [] {
+    const std::string block = repeat("stored", 127);
+    DeflateBits bits;
+    std::string message;
+    while (message.size() < kMessageMax) {
+      const std::string piece = block.substr(0, kMessageMax - message.size());
+      bits.stored(false, piece);
+      message += piece;
+    }
+    return agreed()
+        .sends(packed(kBinary, bytes_of(bits.end_message())))
+        .gets_packed(kBinary, message)
+        .bye();
+  });
   lazy("C1-16-MiB-and-a-byte", [] {
     return agreed().sends(packed(kBinary, packed_zeros(kMessageMax + 1)) + ping()).fails(1009);
   });

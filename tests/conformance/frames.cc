@@ -321,9 +321,29 @@ void add_owed(Cases& cases) {
   });
 }
 
+// A header in two reads and a payload large enough to be answered from where it lies.
+void add_torn_headers(Cases& cases) {
+  for (const std::size_t size : {20'000, 60'000, 70'000}) {
+    const std::string payload = repeat("torn", size);
+    const std::string whole = binary(payload);
+    const std::size_t header_bytes = whole.size() - payload.size();
+    for (std::size_t at = 1; at <= header_bytes; ++at) {
+      add_socket_only(cases,
+                      "F11-header-torn-at-" + std::to_string(at) + "-of-" + std::to_string(size),
+                      Script()
+                          .sends(whole.substr(0, at))
+                          .waits(20)
+                          .sends(whole.substr(at))
+                          .gets_binary(payload)
+                          .bye());
+    }
+  }
+}
+
 }  // namespace
 
 void add_frames(Cases& cases) {
+  add_torn_headers(cases);
   add_lengths(cases);
   add_splits(cases);
   add_pipelines(cases);

@@ -44,14 +44,25 @@ void reload(ws::Server& server) {
   }
 }
 
-void handle_signals(ws::Server& server, int fd, bool& stopping) {
+// From here on a signal ends the process at once, also where no loop runs any more or one is stuck.
+void force_at_next_signal() {
+  struct sigaction force {};
+  force.sa_handler = [](int) { _exit(kForced); };
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT}) {
+    sigaction(signal, &force, nullptr);
+    sigaddset(&signals, signal);
+  }
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+void handle_signals(ws::Server& server, int fd) {
   for (signalfd_siginfo info; read(fd, &info, sizeof info) == sizeof info;) {
     if (info.ssi_signo == SIGHUP) {
       reload(server);
-    } else if (stopping) {
-      _exit(kForced);
     } else {
-      stopping = true;
+      force_at_next_signal();
       server.stop();
       ws::core::log(ws::core::LogLevel::kInfo, "stopping", {{"connections", server.connections()}});
     }
@@ -83,8 +94,7 @@ int serve(const Settings& settings) {
     return kFine;
   }
   const ws::core::Fd signals(open_signals());
-  bool stopping = false;
-  server.watch(signals.get(), [&] { handle_signals(server, signals.get(), stopping); });
+  server.watch(signals.get(), [&] { handle_signals(server, signals.get()); });
   if (auto listening = server.listen(); !listening) {
     return complain(listening.error(), kCouldNotStart);
   }

@@ -20,6 +20,12 @@ constexpr std::size_t kTurnOutput = 2 + kMatchBytesMax + kCopySlack;
 // The longest run of code lengths, s3.2.7; each is written in whole stores.
 constexpr std::size_t kRunSlack = 16;
 
+// Headers take time and produce nothing, so what they may take in a message is limited: a unit is a
+// header of some 40 ns, and the description of a dynamic code is 64 of them. So many, 10 ms or
+// 4,096 codes, and one more for each 8 bytes of output: a code for each 512 bytes.
+constexpr std::size_t kHeaderWorkMax = 256 * 1024;
+constexpr std::size_t kDynamicWork = 64;
+
 constexpr std::size_t kLimitBytesMax = std::size_t{1} << 30;
 
 void copy16(std::uint8_t* to, const std::uint8_t* from) {
@@ -76,6 +82,7 @@ void Inflater::start(core::ConstBytes message, InflateContext& context) {
   state_ = State::kHeader;
   // Lets read_header() accept a payload of no bytes; see there.
   final_ = message.empty();
+  header_work_ = 0;
   seek(0);
 }
 
@@ -139,6 +146,7 @@ InflateStatus Inflater::read_header() {
   if (in_.next > in_.last && !input_left()) return InflateStatus::kUnfinished;
   in_.refill();
   final_ = in_.take(1) != 0;
+  ++header_work_;
   switch (in_.take(2)) {
     case kStored:
       return read_stored_header();
@@ -148,6 +156,7 @@ InflateStatus Inflater::read_header() {
       state_ = State::kSymbols;
       return InflateStatus::kMore;
     case kDynamic:
+      header_work_ += kDynamicWork;
       return read_dynamic_header();
     default:
       return InflateStatus::kBadData;
@@ -380,7 +389,8 @@ InflateStatus Inflater::step(core::Buffer& out, std::size_t limit_bytes, std::si
   while (status_ == InflateStatus::kMore && out.size() < target_bytes) {
     switch (state_) {
       case State::kHeader:
-        status_ = read_header();
+        status_ = header_work_ > kHeaderWorkMax + out.size() / 8 ? InflateStatus::kBadData
+                                                                 : read_header();
         break;
       case State::kStored:
         copy_stored(out, target_bytes);

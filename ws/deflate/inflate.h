@@ -31,7 +31,8 @@ class InflateContext {
 enum class InflateStatus : std::uint8_t {
   kOk,          // the message is whole
   kMore,        // this step's share is there, call step() again
-  kBadData,     // not a DEFLATE stream, or a distance beyond the output or the window
+  kBadData,     // not a DEFLATE stream, a distance beyond the output or the window, or blocks
+                // without end that say nearly nothing
   kUnfinished,  // the message ends inside a block
   kTooBig,      // more output than allowed
 };
@@ -115,6 +116,7 @@ class Inflater {
   State state_ = State::kHeader;
   bool final_ = false;    // the block being read, or just read, has BFINAL set
   bool in_tail_ = false;  // reading tail_, not message_
+  std::size_t header_work_ = 0;
   std::uint32_t stored_left_ = 0;
   Input in_;
   DecodeTable litlen_{};

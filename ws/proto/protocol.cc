@@ -9,6 +9,16 @@
 
 namespace ws::proto {
 
+namespace {
+
+// The largest spare that so many bytes received may take out of the pool. What a peer announces
+// does not count: it would keep the memory, and send nothing.
+std::size_t room_for(std::size_t received) {
+  return 4 * received + 4096;
+}
+
+}  // namespace
+
 // Most frames are whole short messages, alone or in a row, and a server tells them by their first
 // two bytes. Takes one of them if nothing is unusual, in half the time of the general way, which
 // finds the same.
@@ -120,11 +130,11 @@ Protocol::Start Protocol::take_start_from_carry() {
   }
 }
 
-// The limit holds for the message; data that does not shrink grows a little, by 5 bytes for each
-// block of at least 16 KiB and a few at the end.
+// The limit holds for the message. Data that does not shrink grows: by a 25th with zlib's smallest
+// memLevel, whose blocks are short.
 std::uint64_t Protocol::payload_bytes_max(bool deflated) const {
   const std::uint64_t bytes = config_->message_bytes_max;
-  return deflated ? bytes + bytes / 1024 + 64 : bytes;
+  return deflated ? bytes + bytes / 16 + 64 : bytes;
 }
 
 Error Protocol::judge_data_frame(const FrameHeader& header) const {
@@ -144,6 +154,7 @@ Error Protocol::judge_data_frame(const FrameHeader& header) const {
 }
 
 Event Protocol::begin_data_frame(const FrameHeader& header) {
+  header_torn_ = carry_ != nullptr;
   carry_.reset();
   if (const Error error = judge_data_frame(header); error != Error::kNone) return {.error = error};
   const bool first = header.opcode != Opcode::kContinuation;
@@ -153,8 +164,7 @@ Event Protocol::begin_data_frame(const FrameHeader& header) {
     if (header.fin && header.payload_bytes <= input_.size()) return deliver_whole_frame(header);
     utf8_.reset();
     fragments_ = 0;
-    if (!close_written_)
-      message_ = config_->pool->take(static_cast<std::size_t>(header.payload_bytes));
+    if (!close_written_) message_ = config_->pool->take(room_for(input_.size()));
   }
   ++fragments_;
   message_open_ = true;
@@ -181,7 +191,7 @@ Event Protocol::deliver_inflated(core::ConstBytes compressed) {
   constexpr std::size_t kShareBytes = 64 * 1024;  // still in the cache when it is validated
   const auto limit = static_cast<std::size_t>(config_->message_bytes_max);
   PermessageDeflate& deflate = *config_->deflate;
-  core::Buffer inflated = config_->pool->take(2 * compressed.size());
+  core::Buffer inflated = config_->pool->take(room_for(compressed.size()));
   utf8_.reset();
   deflate.start(compressed);
   Error error = Error::kNone;
@@ -213,7 +223,10 @@ Event Protocol::gather_payload() {
   std::size_t count = std::exchange(direct_bytes_, 0);
   if (count == 0) {
     count = static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, input_.size()));
-    if (!close_written_) message_.append(input_.first(count));
+    if (!close_written_ && count > 0) {
+      make_room(count);
+      message_.append(input_.first(count));
+    }
     input_ = input_.subspan(count);
   }
   frame_bytes_left_ -= count;
@@ -221,6 +234,18 @@ Event Protocol::gather_payload() {
     return {.error = Error::kInvalidUtf8};
   }
   return frame_bytes_left_ == 0 ? finish_data_frame() : Event{};
+}
+
+// Like the growth of any buffer, but through the pool: both the memory taken and the memory left
+// are warm.
+void Protocol::make_room(std::size_t count) {
+  if (message_.capacity() - message_.size() >= count) return;
+  const std::size_t wanted = std::max(message_.size() + count, 2 * message_.size());
+  core::Buffer bigger = config_->pool->take(room_for(message_.size() + count));
+  bigger.prepare(wanted);
+  bigger.append(message_.bytes());
+  config_->pool->give(message_);
+  message_ = std::move(bigger);
 }
 
 // Unmasks and validates payload just gathered, while it is warm.
@@ -245,6 +270,7 @@ core::Bytes Protocol::payload_space() {
   if (frame_bytes_left_ < kWorthwhile) return {};
   const auto wanted =
       std::min<std::uint64_t>(frame_bytes_left_, std::max(kWorthwhile, message_.size()));
+  make_room(static_cast<std::size_t>(wanted));
   const core::Bytes room = message_.prepare(static_cast<std::size_t>(wanted));
   return room.first(
       static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), frame_bytes_left_)));

@@ -78,8 +78,9 @@ class Protocol {
   // call. Empty when `payload` is not all of it or is a view into the lent bytes.
   core::Buffer take_message(core::ConstBytes payload);
 
-  // The message just delivered lies in the lent bytes, behind its frame's header.
-  bool message_is_view() const { return !message_delivered_; }
+  // The message just delivered lies in the lent bytes, right behind its frame's header. Not so when
+  // it was gathered, inflated, or its header was torn by a read.
+  bool header_in_front() const { return !message_delivered_ && !header_torn_; }
 
   // Starts the closing handshake: writes Close. Messages that still come are dropped; the peer's
   // Close ends it. No effect once a Close was written.
@@ -129,6 +130,7 @@ class Protocol {
   Event deliver_whole_frame(const FrameHeader& header);
   Event deliver_inflated(core::ConstBytes compressed);
   Event gather_payload();
+  void make_room(std::size_t count);
   bool accept_piece(core::Bytes piece);
   Event finish_data_frame();
   Event control_event(const FrameHeader& header, core::Bytes payload, core::Buffer& out);
@@ -154,6 +156,7 @@ class Protocol {
   bool carry_spent_ : 1 = false;        // the event just given may show it
   bool message_open_ : 1 = false;       // a fragment without FIN came
   bool message_deflated_ : 1 = false;   // it came with RSV1 set
+  bool header_torn_ : 1 = false;        // the last data frame's came through the carry
   bool message_delivered_ : 1 = false;  // message_ is still seen by the caller
   bool close_written_ : 1 = false;
   bool pongs_held_ : 1 = false;

@@ -64,6 +64,31 @@ Payload match_at(std::size_t distance) {
   return bits.fixed_end().end_message().bytes();
 }
 
+// Blocks that say nothing: many are fine, since each flush of a sender makes one; but a message of
+// nothing else would cost time without end.
+TEST(Inflate, RefusesBlocksWithoutEndThatSayNothing) {
+  const auto empty_blocks = [](unsigned count) {
+    DeflateBits bits;
+    for (unsigned i = 0; i < count; ++i) bits.header(false, kFixed).fixed_end();
+    return bits.end_message().bytes();
+  };
+  EXPECT_EQ(decode(empty_blocks(200'000)).status, InflateStatus::kOk);
+  EXPECT_EQ(decode(empty_blocks(300'000)).status, InflateStatus::kBadData);
+  EXPECT_EQ(decode(Payload{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}).status, InflateStatus::kOk)
+      << "and the next message starts anew";
+}
+
+TEST(Inflate, TakesAFlushBehindEveryFewBytes) {
+  DeflateBits bits;
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) {
+    bits.header(false, kFixed).fixed_text("few").fixed_end().stored(false, "");
+    text += "few";
+  }
+  InflateContext context(15, false);
+  expect_text(decode(bits.end_message().bytes(), context, text.size(), text.size() + 1), text);
+}
+
 // RFC 7692 s7.2.3.1 "A Message Compressed Using One Compressed DEFLATE Block".
 TEST(Inflate, DecodesTheOneBlockExample) {
   expect_text(decode(Payload{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}), "Hello");

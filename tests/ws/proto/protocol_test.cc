@@ -77,6 +77,23 @@ TEST(Protocol, TalksToItselfInBothRoles) {
   EXPECT_EQ(server.payload, "p");
 }
 
+TEST(Protocol, KnowsWhetherAHeaderLiesInFrontOfItsMessage) {
+  for (const std::size_t size : {5u, 300u, 70'000u}) {
+    End server(Role::kServer);
+    End client(Role::kClient);
+    const std::string frame = client.encoded(Opcode::kBinary, std::string(size, 'x'));
+    const std::size_t header_bytes = frame.size() - size;
+    for (std::size_t at = 0; at <= header_bytes + 1; ++at) {
+      EXPECT_TRUE(server.take(frame.substr(0, at)).empty());
+      std::vector<std::uint8_t> rest(frame.begin() + static_cast<std::ptrdiff_t>(at), frame.end());
+      server.protocol.receive(rest);
+      EXPECT_EQ(server.protocol.next(server.out).kind, Kind::kMessage);
+      EXPECT_EQ(server.protocol.header_in_front(), at == 0) << at << " of " << size;
+      EXPECT_EQ(server.protocol.next(server.out).kind, Kind::kNone);
+    }
+  }
+}
+
 TEST(Protocol, ClientRefusesAMaskedFrameAndMasksItsClose) {
   End server(Role::kServer);
   End client(Role::kClient);
