@@ -68,7 +68,7 @@ run: deps
 	@$(MAKE) --no-print-directory all
 	./wsd
 
-# Tests run against the wsd of their own variant, in two halves at once: most of them wait more than they compute. T='--gtest_filter=Utf8*' runs a part.
+# Against the wsd of the same variant, in two halves at once: most tests wait. T='--gtest_filter=Utf8*' runs a part.
 test: test-deps
 	@$(MAKE) --no-print-directory $(B)/wstests $(B)/wsd
 	@for half in 0 1; do GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$$half WSD=$(B)/wsd \

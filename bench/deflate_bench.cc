@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/libz.h"
 #include "ws/deflate/deflate.h"
@@ -23,6 +24,7 @@
 namespace {
 
 using namespace ws;
+using test::bytes_of;
 using test::Libz;
 using test::ZStream;
 
@@ -42,10 +44,6 @@ struct DataSet {
     return sum;
   }
 };
-
-core::ConstBytes bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 std::string english(std::size_t bytes) {
   std::string text;

@@ -1,11 +1,10 @@
 // The turn, in this order:
 //
-//   wait      epoll_wait for at most 256 events. It sleeps until one comes (the next deadline is
-//   one,
-//             through a timerfd), but not at all
-//             while the ready, dirty or retired list or the mailbox has something. Only around a
-//             wait that may block does the mailbox count as asleep, and only then do producers
-//             write its eventfd. The clock is read once, right after the wait.
+//   wait      epoll_wait for at most 256 events. It sleeps until one comes, a timerfd standing for
+//             the next deadline, but not at all while the ready, dirty or retired list or the
+//             mailbox has something. Only around a wait that may block does the mailbox count as
+//             asleep, and only then do producers write its eventfd. The clock is read once, right
+//             after the wait.
 //   events    one dispatch per event, with all of its reasons together.
 //   ready     kResume for each make_ready(): work that a budget cut short.
 //   mailbox   tasks of other threads.

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
+#include <cstddef>
 #include <memory>
-#include <vector>
 
 #include "ws/proto/permessage_deflate.h"
 #include "ws/proto/protocol.h"

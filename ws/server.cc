@@ -246,11 +246,13 @@ void Server::stop(CloseCode code) {
   }
 }
 
-core::Result<core::Ok> Server::start() {
+core::Result<core::Ok> Server::listen_unless_done() {
   WS_CHECK(state_->threads.empty());
-  if (state_->shards.empty()) {
-    if (auto done = listen(); !done) return done;
-  }
+  return state_->shards.empty() ? listen() : core::Ok{};
+}
+
+core::Result<core::Ok> Server::start() {
+  if (auto done = listen_unless_done(); !done) return done;
   state_->run_from(0);
   return core::Ok{};
 }
@@ -262,10 +264,7 @@ void Server::wait() {
 }
 
 core::Result<core::Ok> Server::run() {
-  WS_CHECK(state_->threads.empty());
-  if (state_->shards.empty()) {
-    if (auto done = listen(); !done) return done;
-  }
+  if (auto done = listen_unless_done(); !done) return done;
   state_->run_from(1);
   state_->shards[0]->run();
   wait();

@@ -63,6 +63,8 @@ class Server {
   std::size_t connections() const;
 
  private:
+  core::Result<core::Ok> listen_unless_done();
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -161,14 +161,6 @@ void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   }
 }
 
-bool Shard::take_tls_handshake() {
-  if (handshake_turn_ != reactor_.turn()) {
-    handshake_turn_ = reactor_.turn();
-    handshakes_ = 0;
-  }
-  return handshakes_++ < limits().tls_handshakes_per_turn;
-}
-
 void Shard::shut_down(CloseCode code) {
   if (std::exchange(shutting_down_, true)) return;
   reactor_.timers().arm(drain_timer_, reactor_.now_ms() + limits().drain_ms);

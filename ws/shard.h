@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/buffer.h"
@@ -74,21 +75,30 @@ class Shard {
   // Messages the current event may still handle.
   std::uint32_t& messages_left() { return messages_left_; }
   // Bytes that were inflated or compressed in this turn; and whether that was enough.
-  void spend_codec(std::size_t bytes) {
-    if (codec_turn_ != reactor_.turn()) codec_bytes_ = 0;
-    codec_turn_ = reactor_.turn();
-    codec_bytes_ += bytes;
-  }
-  bool codec_spent() const {
-    return codec_turn_ == reactor_.turn() && codec_bytes_ >= kCodecBytesPerTurn;
-  }
+  void spend_codec(std::size_t bytes) { codec_bytes_.in(reactor_.turn()) += bytes; }
+  bool codec_spent() { return codec_bytes_.in(reactor_.turn()) >= kCodecBytesPerTurn; }
   // One of the TLS handshakes this turn may advance; false: none is left.
-  bool take_tls_handshake();
+  bool take_tls_handshake() {
+    return handshakes_.in(reactor_.turn())++ < limits().tls_handshakes_per_turn;
+  }
   bool shutting_down() const { return shutting_down_; }
 
  private:
   // 5 to 10 ms of work.
   static constexpr std::size_t kCodecBytesPerTurn = 2 * 1024 * 1024;
+
+  // Starts from 0 in each turn of the reactor.
+  class TurnCount {
+   public:
+    std::size_t& in(std::uint64_t turn) {
+      if (std::exchange(turn_, turn) != turn) count_ = 0;
+      return count_;
+    }
+
+   private:
+    std::uint64_t turn_ = 0;
+    std::size_t count_ = 0;
+  };
 
   // What an id stands for, in the two highest bits of its index: 0 is a link.
   enum class Kind : std::uint32_t { kLink, kListener, kWatch, kTimer };
@@ -126,10 +136,8 @@ class Shard {
   const Link* current_ = nullptr;
   core::ConstBytes received_view_;
   std::uint32_t messages_left_ = 0;
-  std::uint64_t codec_turn_ = 0;
-  std::size_t codec_bytes_ = 0;  // in that turn
-  std::uint64_t handshake_turn_ = 0;
-  std::uint32_t handshakes_ = 0;  // in that turn
+  TurnCount codec_bytes_;
+  TurnCount handshakes_;
   bool shutting_down_ = false;
 };
 

@@ -24,6 +24,7 @@ class DeflateContext {
   DeflateContext(Level level, unsigned window_bits, bool takeover)
       : window_(window_bits), level_(level), takeover_(takeover) {}
 
+  bool takeover() const { return takeover_; }
   std::size_t held_bytes() const;  // on the heap
 
  private:

@@ -54,35 +54,8 @@ bool valid_key(const RequestHead& head) {
   return bytes && bytes->size() == kKeyBytes;
 }
 
-// RFC 6455 section 9.1: "the value after quoted-string unescaping MUST conform to the 'token'
-// ABNF". `text` begins with the opening quote. As a comma or semicolon is in no token, cutting a
-// list at those first breaks only quoted strings that are malformed anyway.
-bool is_quoted_token(std::string_view text) {
-  std::string token;
-  std::size_t at = 1;
-  for (; at < text.size() && text[at] != '"'; ++at) {
-    if (text[at] == '\\' && ++at == text.size()) return false;
-    token += text[at];
-  }
-  return at + 1 == text.size() && is_token(token);
-}
-
-// extension-token *( ";" token [ "=" ( token / quoted-string ) ] ), with white space between any
-// two of them: section 9.1 uses RFC 2616's ABNF, which implies it.
 bool is_extension(std::string_view text) {
-  std::size_t semicolon = text.find(';');
-  if (!is_token(trim_blanks(text.substr(0, semicolon)))) return false;
-  while (semicolon != std::string_view::npos) {
-    text.remove_prefix(semicolon + 1);
-    semicolon = text.find(';');
-    const std::string_view parameter = text.substr(0, semicolon);
-    const std::size_t equals = parameter.find('=');
-    if (!is_token(trim_blanks(parameter.substr(0, equals)))) return false;
-    if (equals == std::string_view::npos) continue;
-    const std::string_view value = trim_blanks(parameter.substr(equals + 1));
-    if (value.starts_with('"') ? !is_quoted_token(value) : !is_token(value)) return false;
-  }
-  return true;
+  return parse_extension(text).has_value();
 }
 
 // Whether the headers of that name, if there are any, make one list of 1 to elements_max good

@@ -68,6 +68,47 @@ std::string_view next_list_element(std::string_view& rest) {
   return element;
 }
 
+namespace {
+
+// A token, or a quoted-string: "the value after quoted-string unescaping MUST conform to the
+// 'token' ABNF". As a comma or semicolon is in no token, cutting a list at those first breaks only
+// quoted strings that are malformed anyway.
+std::optional<std::string> parse_parameter_value(std::string_view text) {
+  if (!text.starts_with('"')) {
+    return is_token(text) ? std::optional(std::string(text)) : std::nullopt;
+  }
+  std::string token;
+  std::size_t at = 1;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\' && ++at == text.size()) return std::nullopt;
+    token += text[at];
+  }
+  if (at + 1 != text.size() || !is_token(token)) return std::nullopt;
+  return token;
+}
+
+}  // namespace
+
+std::optional<Extension> parse_extension(std::string_view element) {
+  std::size_t semicolon = element.find(';');
+  Extension extension{.name = trim_blanks(element.substr(0, semicolon)), .parameters = {}};
+  if (!is_token(extension.name)) return std::nullopt;
+  while (semicolon != std::string_view::npos) {
+    element.remove_prefix(semicolon + 1);
+    semicolon = element.find(';');
+    const std::string_view text = element.substr(0, semicolon);
+    const std::size_t equals = text.find('=');
+    Extension::Parameter parameter{.name = trim_blanks(text.substr(0, equals)), .value = {}};
+    if (!is_token(parameter.name)) return std::nullopt;
+    if (equals != std::string_view::npos) {
+      parameter.value = parse_parameter_value(trim_blanks(text.substr(equals + 1)));
+      if (!parameter.value) return std::nullopt;
+    }
+    extension.parameters.push_back(std::move(parameter));
+  }
+  return extension;
+}
+
 bool list_has_token(const RequestHead& head, std::string_view name, std::string_view token) {
   for (const Header& header : head.headers) {
     if (!equals_ignore_case(header.name, name)) continue;

@@ -114,6 +114,18 @@ std::string_view trim_blanks(std::string_view text);
 // Cuts the next element off a comma-separated list (RFC 9110 section 5.6.1), white space trimmed;
 // "" for an empty element. The list is at its end when `rest` is empty.
 std::string_view next_list_element(std::string_view& rest);
+// extension-token *( ";" token [ "=" ( token / quoted-string ) ] ), with white space between any
+// two of them: RFC 6455 section 9.1 uses RFC 2616's ABNF, which implies it.
+struct Extension {
+  struct Parameter {
+    std::string_view name;
+    std::optional<std::string> value;  // unquoted; nullopt when there is none
+  };
+  std::string_view name;
+  std::vector<Parameter> parameters;
+};
+// nullopt: `element`, of a list of extensions, is malformed. valid until: `element` is.
+std::optional<Extension> parse_extension(std::string_view element);
 // Whether the list made of all headers of that name has `token`, case ignored.
 bool list_has_token(const RequestHead& head, std::string_view name, std::string_view token);
 

@@ -32,15 +32,11 @@ std::optional<unsigned> parse_bits(std::string_view value) {
   return std::nullopt;
 }
 
-// value: nullopt when there is none. false: unknown, or a value that it may not have.
-bool take_parameter(Offer& offer, std::string_view name, std::optional<std::string> value) {
-  const auto take_flag = [&](bool& flag) {
-    const bool good = !flag && !value;
-    flag = true;
-    return good;
-  };
-  if (name == kServerNoTakeover) return take_flag(offer.server_no_takeover);
-  if (name == kClientNoTakeover) return take_flag(offer.client_no_takeover);
+// false: unknown, repeated, or with a value that it may not have.
+bool take_parameter(Offer& offer, const Extension::Parameter& parameter) {
+  const auto& [name, value] = parameter;
+  if (name == kServerNoTakeover) return !std::exchange(offer.server_no_takeover, true) && !value;
+  if (name == kClientNoTakeover) return !std::exchange(offer.client_no_takeover, true) && !value;
   if (name == kServerBits) {
     if (offer.server_bits || !value) return false;
     offer.server_bits = parse_bits(*value);
@@ -55,34 +51,13 @@ bool take_parameter(Offer& offer, std::string_view name, std::optional<std::stri
   return false;
 }
 
-// RFC 6455 9.1: a value is a token, or a quoted-string whose content is one.
-std::string unquoted(std::string_view value) {
-  if (!value.starts_with('"')) return std::string(value);
-  std::string content;
-  for (std::size_t at = 1; at + 1 < value.size(); ++at) {
-    if (value[at] == '\\') ++at;
-    content += value[at];
-  }
-  return content;
-}
-
 // nullopt: another extension, or parameters that are not valid (7.1: decline).
 std::optional<Offer> parse_offer(std::string_view element) {
-  std::size_t semicolon = element.find(';');
-  if (trim_blanks(element.substr(0, semicolon)) != kName) return std::nullopt;
+  const std::optional<Extension> extension = parse_extension(element);
+  if (!extension || extension->name != kName) return std::nullopt;
   Offer offer;
-  while (semicolon != std::string_view::npos) {
-    element.remove_prefix(semicolon + 1);
-    semicolon = element.find(';');
-    const std::string_view parameter = element.substr(0, semicolon);
-    const std::size_t equals = parameter.find('=');
-    std::optional<std::string> value;
-    if (equals != std::string_view::npos) {
-      value = unquoted(trim_blanks(parameter.substr(equals + 1)));
-    }
-    if (!take_parameter(offer, trim_blanks(parameter.substr(0, equals)), std::move(value))) {
-      return std::nullopt;
-    }
+  for (const Extension::Parameter& parameter : extension->parameters) {
+    if (!take_parameter(offer, parameter)) return std::nullopt;
   }
   return offer;
 }
@@ -180,25 +155,30 @@ std::optional<DeflateParameters> read_deflate_answer(std::string_view answer,
 PermessageDeflate::PermessageDeflate(DeflateEngine& engine, Role self,
                                      const DeflateParameters& parameters,
                                      const DeflateOptions& options)
+    : PermessageDeflate(
+          engine, direction(parameters, self),
+          direction(parameters, self == Role::kServer ? Role::kClient : Role::kServer), options) {}
+
+PermessageDeflate::PermessageDeflate(DeflateEngine& engine, Direction sending, Direction receiving,
+                                     const DeflateOptions& options)
     : engine_(&engine),
-      receiving_(self == Role::kServer ? parameters.client_max_window_bits
-                                       : parameters.server_max_window_bits,
-                 self == Role::kServer ? !parameters.client_no_context_takeover
-                                       : !parameters.server_no_context_takeover),
-      sending_(options.level,
-               self == Role::kServer ? parameters.server_max_window_bits
-                                     : parameters.client_max_window_bits,
-               self == Role::kServer ? !parameters.server_no_context_takeover
-                                     : !parameters.client_no_context_takeover),
-      threshold_bytes_(options.threshold_bytes),
-      takeover_(self == Role::kServer ? !parameters.server_no_context_takeover
-                                      : !parameters.client_no_context_takeover) {
-  if (threshold_bytes_ == 0) threshold_bytes_ = takeover_ ? kThresholdTakeover : kThreshold;
+      receiving_(receiving.window_bits, receiving.takeover),
+      sending_(options.level, sending.window_bits, sending.takeover),
+      threshold_bytes_(options.threshold_bytes) {
+  if (threshold_bytes_ == 0) threshold_bytes_ = sending.takeover ? kThresholdTakeover : kThreshold;
+}
+
+PermessageDeflate::Direction PermessageDeflate::direction(const DeflateParameters& parameters,
+                                                          Role sender) {
+  if (sender == Role::kServer) {
+    return {parameters.server_max_window_bits, !parameters.server_no_context_takeover};
+  }
+  return {parameters.client_max_window_bits, !parameters.client_no_context_takeover};
 }
 
 bool PermessageDeflate::compress(core::ConstBytes message, core::Buffer& out) {
   engine_->deflater.compress(message, sending_, out);
-  return takeover_ || out.size() < message.size();
+  return sending_.takeover() || out.size() < message.size();
 }
 
 }  // namespace ws::proto

@@ -74,11 +74,18 @@ class PermessageDeflate {
   std::size_t held_bytes() const { return receiving_.held_bytes() + sending_.held_bytes(); }
 
  private:
+  struct Direction {
+    unsigned window_bits;
+    bool takeover;
+  };
+  static Direction direction(const DeflateParameters& parameters, Role sender);
+  PermessageDeflate(DeflateEngine& engine, Direction sending, Direction receiving,
+                    const DeflateOptions& options);
+
   DeflateEngine* engine_;
   deflate::InflateContext receiving_;
   deflate::DeflateContext sending_;
   std::size_t threshold_bytes_;
-  bool takeover_;  // of the sending direction
 };
 
 }  // namespace ws::proto

@@ -68,9 +68,9 @@ class Protocol {
   // What next() has not looked at yet; the caller that stops early keeps it.
   core::Bytes unread() const { return input_; }
 
-  // Inside a large data frame: where its next bytes can be received without a copy, else empty. At
-  // most as much again as was received of the message, or 4 KiB. Afterwards call payload_received()
-  // and then next().
+  // Inside a large data frame: where its next bytes can be received without a copy, else empty. Of
+  // fresh memory at most as much again as was received of the message, or 4 KiB; a spare of the
+  // pool may have more. Afterwards call payload_received() and then next().
   core::Bytes payload_space();
   void payload_received(std::size_t count);
 

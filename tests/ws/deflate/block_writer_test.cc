@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/deflate_bits.h"
 #include "ws/deflate/inflate.h"
@@ -13,12 +14,9 @@
 namespace ws::deflate {
 namespace {
 
+using test::bytes_of;
 using test::DeflateBits;
 using test::Rng;
-
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 std::string inflate(core::ConstBytes message) {
   static Inflater inflater;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/guard_page.h"
 #include "ws/deflate/inflate.h"
@@ -17,13 +18,10 @@ namespace {
 using test::GuardedCopy;
 using test::Rng;
 using Payload = std::vector<std::uint8_t>;
+using test::bytes_of;
 
 constexpr Level kLevels[] = {Level::kFast, Level::kBetter};
 constexpr std::size_t kLimit = 1 << 24;
-
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 Deflater& deflater() {
   static Deflater object;

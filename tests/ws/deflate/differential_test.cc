@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/deflate_bits.h"
 #include "tests/support/libz.h"
@@ -30,13 +31,10 @@ using test::Libz;
 using test::Rng;
 using test::ZStream;
 using Payload = std::vector<std::uint8_t>;
+using test::bytes_of;
 
 constexpr std::size_t kLimit = 1 << 18;
 constexpr std::uint8_t kTail[] = {0x00, 0x00, 0xff, 0xff};
-
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 std::string_view last(std::string_view text, std::size_t count) {
   return text.substr(text.size() - std::min(text.size(), count));

@@ -7,16 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 
 namespace ws::deflate {
 namespace {
 
+using test::bytes_of;
 using test::Rng;
-
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 using Parse = const std::uint8_t* (*)(const Stream&, const Index&, const std::uint8_t*, Block&);
 constexpr Parse kParsers[] = {parse_fast, parse_better};

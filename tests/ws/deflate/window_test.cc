@@ -4,14 +4,13 @@
 
 #include <string>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 
 namespace ws::deflate {
 namespace {
 
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
+using test::bytes_of;
 
 // The last `count` bytes, put together from the two pieces.
 std::string tail(const Window& window, std::size_t count) {

@@ -5,10 +5,13 @@
 #include <set>
 #include <string>
 
+#include "tests/support/bytes.h"
 #include "ws/proto/utf8.h"
 
 namespace ws::proto {
 namespace {
+
+using test::bytes_of;
 
 std::string hex(const core::Buffer& buffer) {
   std::string text;
@@ -18,10 +21,6 @@ std::string hex(const core::Buffer& buffer) {
     text += kDigits[byte & 15];
   }
   return text;
-}
-
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
 TEST(EncodeFrame, WritesTheUnmaskedExamplesOfSection57) {

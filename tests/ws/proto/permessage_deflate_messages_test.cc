@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/deflate_bits.h"
 #include "ws/deflate/format.h"
@@ -20,6 +21,7 @@ using deflate::kFixed;
 using test::DeflateBits;
 using test::Rng;
 using Payload = std::vector<std::uint8_t>;
+using test::bytes_of;
 
 constexpr std::size_t kLimit = 1 << 24;
 
@@ -33,9 +35,6 @@ DeflateEngine& engine() {
   return *object;
 }
 
-core::ConstBytes bytes(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 std::string text_of(core::ConstBytes from) {
   return {from.begin(), from.end()};
 }
@@ -118,7 +117,7 @@ constexpr Role other(Role role) {
 void carry(const std::string& message, PermessageDeflate& from, PermessageDeflate& to,
            deflate::InflateContext& reference) {
   core::Buffer compressed;
-  if (!from.compress(bytes(message), compressed)) return;  // sent as it is
+  if (!from.compress(bytes_of(message), compressed)) return;  // sent as it is
   // With takeover what does not shrink is stored, since the context has it already: 5 bytes for
   // each 64 KiB begun and 1 more.
   ASSERT_LE(compressed.size(), message.size() + 5 * (message.size() / 65536 + 1) + 1);
@@ -160,8 +159,8 @@ TEST(PermessageDeflate, RefersToEarlierMessagesExactlyWhereItMay) {
       PermessageDeflate end(engine(), sender, agreed.parameters, kTakeoverOptions);
       core::Buffer once;
       core::Buffer again;
-      ASSERT_TRUE(end.compress(bytes(message), once));
-      ASSERT_TRUE(end.compress(bytes(message), again));
+      ASSERT_TRUE(end.compress(bytes_of(message), once));
+      ASSERT_TRUE(end.compress(bytes_of(message), again));
       deflate::InflateContext forgetful(15, false);
       core::Buffer out;
       engine().inflater.start(again.bytes(), forgetful);
@@ -264,10 +263,11 @@ TEST(PermessageDeflate, LeavesAloneWhatDoesNotShrink) {
     for (const std::size_t size :
          std::initializer_list<std::size_t>{1, 2, 64, 1024, 5'000, 65'535, 65'536, 200'000}) {
       core::Buffer out;
-      EXPECT_FALSE(end.compress(bytes(test::noise(rng, size)), out)) << size;
+      EXPECT_FALSE(end.compress(bytes_of(test::noise(rng, size)), out)) << size;
     }
     core::Buffer out;
-    ASSERT_TRUE(end.compress(bytes(std::string(5'000, 'a')), out)) << "the next one is another's";
+    ASSERT_TRUE(end.compress(bytes_of(std::string(5'000, 'a')), out))
+        << "the next one is another's";
     EXPECT_LT(out.size(), 100u);
     expect_text(decode(end, out.bytes()), std::string(5'000, 'a'));
   }

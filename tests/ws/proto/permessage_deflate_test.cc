@@ -1,4 +1,5 @@
 #include "ws/proto/permessage_deflate.h"
+#include "tests/support/bytes.h"
 
 #include <gtest/gtest.h>
 
@@ -10,15 +11,13 @@
 namespace ws::proto {
 namespace {
 
+using test::bytes_of;
+
 constexpr DeflateOptions kOnOptions{.mode = DeflateMode::kOn};
 constexpr DeflateOptions kTakeoverOptions{.mode = DeflateMode::kTakeover};
 
 DeflateOptions with_window(DeflateMode mode, unsigned bits) {
   return {.mode = mode, .window_bits = bits};
-}
-
-core::ConstBytes bytes(const std::string& text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
 // What stands between the semicolons: the name, then the parameters in any order.
@@ -60,7 +59,7 @@ class Offered {
         "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
     for (const std::string& line : lines) request += "Sec-WebSocket-Extensions: " + line + "\r\n";
-    EXPECT_EQ(parser_.feed(bytes(request + "\r\n")).state, RequestParser::State::kComplete);
+    EXPECT_EQ(parser_.feed(bytes_of(request + "\r\n")).state, RequestParser::State::kComplete);
   }
   std::optional<DeflateAgreement> accept(const DeflateOptions& options) const {
     return accept_deflate(parser_.head(), options);
@@ -397,8 +396,9 @@ TEST(ReadDeflateAnswer, RefusesWhatIsNoAnswer) {
     for (const std::string& bad :
          {std::string("x-foo"), std::string("permessage-deflate2; server_no_context_takeover"),
           good + ", x-foo", "x-foo, " + good, good + ", " + good, good + "; ", good + ";;",
-          "; " + good, good + "; =9", good + "; server_max_window_bits=",
-          good + "; server_max_window_bits=\"9", good + " server_max_window_bits=9"}) {
+          "; " + good, good + "; =9",
+          good + "; server_max_window_bits=", good + "; server_max_window_bits=\"9",
+          good + "; server_max_window_bits=\"100", good + " server_max_window_bits=9"}) {
       EXPECT_FALSE(read_deflate_answer(bad, options).has_value()) << bad;
     }
   }

@@ -1,5 +1,6 @@
 // What the conformance cases do not reach: the client's role, memory, direct receiving, held pongs.
 #include "ws/proto/protocol.h"
+#include "tests/support/bytes.h"
 
 #include <gtest/gtest.h>
 
@@ -11,10 +12,8 @@ namespace ws::proto {
 namespace {
 
 using Kind = Event::Kind;
+using test::bytes_of;
 
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 std::string string_of(core::ConstBytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
