@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/check.h"
 #include "tls/crypto.h"
@@ -59,23 +60,13 @@ bool is_extension(std::string_view text) {
 }
 
 // Whether the headers of that name, if there are any, make one list of 1 to elements_max good
-// elements. RFC 9110 section 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of
-// empty list elements"; the size of the head bounds them here.
+// elements.
 bool valid_list(const RequestHead& head, std::string_view name, std::size_t elements_max,
                 bool (*valid_element)(std::string_view)) {
-  bool present = false;
-  std::size_t elements = 0;
-  for (const Header& header : head.headers) {
-    if (!equals_ignore_case(header.name, name)) continue;
-    present = true;
-    std::string_view rest = header.value;
-    while (!rest.empty()) {
-      const std::string_view element = next_list_element(rest);
-      if (element.empty()) continue;
-      if (++elements > elements_max || !valid_element(element)) return false;
-    }
-  }
-  return !present || elements > 0;
+  const std::vector<std::string_view> elements = list_elements(head, name);
+  if (elements.empty()) return head.count(name) == 0;
+  return elements.size() <= elements_max &&
+         std::all_of(elements.begin(), elements.end(), valid_element);
 }
 
 // "http" and "https" with a host and an effective port: what makes two origins the same.
@@ -135,46 +126,6 @@ bool names_connection(std::string_view header_lines) {
     header_lines.remove_prefix(std::min(header_lines.find('\n'), header_lines.size() - 1) + 1);
   }
   return false;
-}
-
-struct StatusName {
-  int status;
-  std::string_view phrase;
-};
-// RFC 9110 section 15; 429 and 431: RFC 6585.
-constexpr StatusName kStatusNames[] = {
-    {301, "Moved Permanently"},
-    {302, "Found"},
-    {303, "See Other"},
-    {307, "Temporary Redirect"},
-    {308, "Permanent Redirect"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {408, "Request Timeout"},
-    {409, "Conflict"},
-    {410, "Gone"},
-    {414, "URI Too Long"},
-    {421, "Misdirected Request"},
-    {426, "Upgrade Required"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {502, "Bad Gateway"},
-    {503, "Service Unavailable"},
-    {504, "Gateway Timeout"},
-    {505, "HTTP Version Not Supported"},
-};
-
-// "" for a status without a name here, as RFC 9112 section 4 allows: [ reason-phrase ].
-std::string_view reason_phrase(int status) {
-  for (const StatusName& name : kStatusNames) {
-    if (name.status == status) return name.phrase;
-  }
-  return "";
 }
 
 bool whole_lines(std::string_view headers) {

@@ -1,47 +1,74 @@
 #include "ws/proto/http.h"
 
 #include <algorithm>
-#include <array>
+#include <cstdint>
 
-#include "core/check.h"
+#include "ws/proto/http_bytes.h"
 
 namespace ws::proto {
 namespace {
-
-// What a byte may be part of.
-constexpr std::uint8_t kToken = 1;    // tchar of RFC 9110 section 5.6.2
-constexpr std::uint8_t kVisible = 2;  // VCHAR, 0x21-0x7E: the bytes of a target
-constexpr std::uint8_t kText = 4;     // VCHAR and obs-text 0x80-0xFF: the bytes of a value
-constexpr std::uint8_t kBlank = 8;    // SP and HTAB
-
-constexpr std::array<std::uint8_t, 256> make_classes() {
-  std::array<std::uint8_t, 256> classes{};
-  for (unsigned byte = 0x21; byte <= 0x7E; ++byte) classes[byte] = kVisible | kText;
-  for (unsigned byte = 0x80; byte <= 0xFF; ++byte) classes[byte] = kText;
-  for (unsigned byte = '0'; byte <= '9'; ++byte) classes[byte] |= kToken;
-  for (unsigned byte = 'A'; byte <= 'Z'; ++byte) classes[byte] |= kToken;
-  for (unsigned byte = 'a'; byte <= 'z'; ++byte) classes[byte] |= kToken;
-  for (char byte : std::string_view("!#$%&'*+-.^_`|~")) {
-    classes[static_cast<std::uint8_t>(byte)] |= kToken;
-  }
-  classes[' '] = kBlank;
-  classes['\t'] = kBlank;
-  return classes;
-}
-constexpr std::array<std::uint8_t, 256> kClasses = make_classes();
-
-bool is(std::uint8_t byte, std::uint8_t byte_class) {
-  return (kClasses[byte] & byte_class) != 0;
-}
-bool is_digit(std::uint8_t byte) {
-  return byte >= '0' && byte <= '9';
-}
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
 
+struct StatusName {
+  int status;
+  std::string_view phrase;
+};
+// RFC 9110 section 15; 429 and 431: RFC 6585.
+constexpr StatusName kStatusNames[] = {
+    {200, "OK"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {414, "URI Too Long"},
+    {421, "Misdirected Request"},
+    {426, "Upgrade Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+};
+
 }  // namespace
+
+std::optional<std::string_view> Head::header(std::string_view name) const {
+  std::optional<std::string_view> found;
+  for (const Header& header : headers) {
+    if (!equals_ignore_case(header.name, name)) continue;
+    if (found) return std::nullopt;
+    found = header.value;
+  }
+  return found;
+}
+
+std::size_t Head::count(std::string_view name) const {
+  return static_cast<std::size_t>(std::count_if(
+      headers.begin(), headers.end(),
+      [name](const Header& header) { return equals_ignore_case(header.name, name); }));
+}
+
+std::string_view reason_phrase(int status) {
+  for (const StatusName& name : kStatusNames) {
+    if (name.status == status) return name.phrase;
+  }
+  return "";
+}
 
 bool equals_ignore_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() &&
@@ -50,9 +77,7 @@ bool equals_ignore_case(std::string_view a, std::string_view b) {
 }
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return is(static_cast<std::uint8_t>(c), kToken);
-  });
+  return !text.empty() && all_bytes_of(kTokenByte, text);
 }
 
 std::string_view trim_blanks(std::string_view text) {
@@ -61,11 +86,40 @@ std::string_view trim_blanks(std::string_view text) {
   return last == std::string_view::npos ? std::string_view() : text.substr(begin, last + 1 - begin);
 }
 
+std::string printable(std::string_view text) {
+  static constexpr std::size_t kBytesMax = 200;
+  std::string line(text.substr(0, kBytesMax));
+  for (char& c : line) {
+    if (c != ' ' && !is_byte_of(kVisibleByte, static_cast<std::uint8_t>(c))) c = '?';
+  }
+  return text.size() > kBytesMax ? line + "..." : line;
+}
+
 std::string_view next_list_element(std::string_view& rest) {
   const std::size_t comma = rest.find(',');
   const std::string_view element = trim_blanks(rest.substr(0, comma));
   rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
   return element;
+}
+
+std::vector<std::string_view> list_elements(const Head& head, std::string_view name) {
+  std::vector<std::string_view> elements;
+  for (const Header& header : head.headers) {
+    if (!equals_ignore_case(header.name, name)) continue;
+    std::string_view rest = header.value;
+    while (!rest.empty()) {
+      const std::string_view element = next_list_element(rest);
+      if (!element.empty()) elements.push_back(element);
+    }
+  }
+  return elements;
+}
+
+bool list_has_token(const Head& head, std::string_view name, std::string_view token) {
+  const std::vector<std::string_view> elements = list_elements(head, name);
+  return std::any_of(elements.begin(), elements.end(), [token](std::string_view element) {
+    return equals_ignore_case(element, token);
+  });
 }
 
 namespace {
@@ -107,206 +161,6 @@ std::optional<Extension> parse_extension(std::string_view element) {
     extension.parameters.push_back(std::move(parameter));
   }
   return extension;
-}
-
-bool list_has_token(const RequestHead& head, std::string_view name, std::string_view token) {
-  for (const Header& header : head.headers) {
-    if (!equals_ignore_case(header.name, name)) continue;
-    std::string_view rest = header.value;
-    while (!rest.empty()) {
-      if (equals_ignore_case(next_list_element(rest), token)) return true;
-    }
-  }
-  return false;
-}
-
-std::optional<std::string_view> RequestHead::header(std::string_view name) const {
-  std::optional<std::string_view> found;
-  for (const Header& header : headers) {
-    if (!equals_ignore_case(header.name, name)) continue;
-    if (found) return std::nullopt;
-    found = header.value;
-  }
-  return found;
-}
-
-std::size_t RequestHead::count(std::string_view name) const {
-  return static_cast<std::size_t>(std::count_if(
-      headers.begin(), headers.end(),
-      [name](const Header& header) { return equals_ignore_case(header.name, name); }));
-}
-
-RequestParser::RequestParser(const Config& config) : config_(config) {
-  WS_CHECK(config.head_bytes_max > 0);
-  WS_CHECK(config.target_bytes_max > 0);
-}
-
-const RequestHead& RequestParser::head() const {
-  WS_CHECK(place_ == Place::kEnd);
-  return head_;
-}
-
-// Places whose bytes come in runs; a byte outside the class is a delimiter, for take().
-std::uint8_t RequestParser::run_class(Place place) {
-  switch (place) {
-    case Place::kMethod:
-    case Place::kName:
-      return kToken;
-    case Place::kTarget:
-      return kVisible;
-    case Place::kBlanks:
-      return kBlank;
-    case Place::kValue:
-      return kText;
-    default:
-      return 0;
-  }
-}
-
-RequestParser::Step RequestParser::outcome(std::size_t consumed) const {
-  if (status_ != 0) return {State::kRefused, 0, status_};
-  return {place_ == Place::kEnd ? State::kComplete : State::kMore, consumed, 0};
-}
-
-RequestParser::Step RequestParser::feed(std::span<const std::uint8_t> in) {
-  if (ended()) return outcome(0);
-  const std::size_t base = bytes_.size();
-  WS_CHECK(base <= config_.head_bytes_max);
-  const std::size_t room = std::min(in.size(), config_.head_bytes_max - base);
-
-  std::size_t at = 0;
-  while (at < room && !ended()) {
-    const std::uint8_t run = run_class(place_);
-    while (at < room && is(in[at], run)) ++at;
-    // RFC 9112 section 3: "A server that receives a request-target longer than any URI it wishes
-    // to parse MUST respond with a 414 (URI Too Long) status code".
-    if (place_ == Place::kTarget && base + at - target_.begin > config_.target_bytes_max) {
-      status_ = 414;
-    } else if (at < room) {
-      take(in[at], base + at);
-      ++at;
-    }
-  }
-  if (!ended() && room < in.size()) {
-    // With both limits at 8 KiB a target that is too long meets this one first.
-    status_ = place_ >= Place::kTarget && place_ <= Place::kRequestLf ? 414 : 431;
-  }
-  if (status_ == 0) {
-    bytes_.append(reinterpret_cast<const char*>(in.data()), at);
-    if (place_ == Place::kEnd) build_head();
-  }
-  return outcome(at);
-}
-
-void RequestParser::go(bool allowed, Place next) {
-  if (allowed) {
-    place_ = next;
-  } else {
-    status_ = 400;
-  }
-}
-
-// One byte that does not continue a run. at: its offset in the head.
-void RequestParser::take(std::uint8_t byte, std::size_t at) {
-  switch (place_) {
-    case Place::kStart:
-      // RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line
-      // SHOULD ignore at least one empty line (CRLF) received prior to the request-line."
-      if (byte == '\r') return go(true, Place::kEmptyLineLf);
-      [[fallthrough]];
-    case Place::kMethodStart:
-      // Among what fails here: the 0x16 a TLS ClientHello begins with.
-      method_.begin = at;
-      return go(is(byte, kToken), Place::kMethod);
-    case Place::kEmptyLineLf:
-      return go(byte == '\n', Place::kMethodStart);
-    case Place::kMethod:
-      method_.end = at;
-      target_.begin = at + 1;
-      return go(byte == ' ', Place::kTarget);
-    case Place::kTarget:
-      target_.end = at;
-      return go(byte == ' ' && at > target_.begin, Place::kVersion);
-    case Place::kVersion:
-      return take_version(byte, at);
-    case Place::kRequestLf:
-    case Place::kHeaderLf:
-      // RFC 9112 section 2.2: "A recipient of such a bare CR MUST consider that element to be
-      // invalid". A bare LF, which it MAY accept, is refused everywhere: where two parsers
-      // disagree on where a line ends, a request can be smuggled past one of them.
-      return go(byte == '\n', Place::kLineStart);
-    case Place::kLineStart:
-      return take_line_start(byte, at);
-    case Place::kName:
-      // RFC 9112 section 5.1: "No whitespace is allowed between the field name and colon."
-      fields_.back().name.end = at;
-      fields_.back().value = {at + 1, at + 1};
-      return go(byte == ':', Place::kBlanks);
-    case Place::kBlanks: {
-      if (!is(byte, kText)) return go(byte == '\r', Place::kHeaderLf);
-      Piece& value = fields_.back().value;
-      if (value.begin == value.end) value.begin = at;
-      return go(true, Place::kValue);
-    }
-    case Place::kValue:
-      fields_.back().value.end = at;
-      if (is(byte, kBlank)) return go(true, Place::kBlanks);
-      // RFC 9110 section 5.5: "Field values containing CR, LF, or NUL characters are invalid and
-      // dangerous"; the other control characters are invalid as well.
-      return go(byte == '\r', Place::kHeaderLf);
-    case Place::kEndLf:
-      return go(byte == '\n', Place::kEnd);
-    case Place::kEnd:
-      break;
-  }
-  WS_CHECK(false);  // feed() stops at kEnd
-}
-
-void RequestParser::take_version(std::uint8_t byte, std::size_t at) {
-  static constexpr std::string_view kVersionText = "HTTP/1.1\r";
-  const std::size_t index = at - (target_.end + 1);
-  WS_CHECK(index < kVersionText.size());
-  const auto expected = static_cast<std::uint8_t>(kVersionText[index]);
-  if (is_digit(expected)) {
-    version_1_1_ = version_1_1_ && byte == expected;
-    return go(is_digit(byte), Place::kVersion);
-  }
-  if (byte != expected) {
-    status_ = 400;
-  } else if (byte == '\r') {
-    // The version has its form; only now is it known which one it is.
-    if (!version_1_1_) status_ = 505;
-    place_ = Place::kRequestLf;
-  }
-}
-
-void RequestParser::take_line_start(std::uint8_t byte, std::size_t at) {
-  if (byte == '\r') return go(true, Place::kEndLf);
-  // RFC 9112 section 5.2: "A server that receives an obs-fold in a request message [...] MUST
-  // either reject the message by sending a 400 (Bad Request) [...] or replace"; white space here
-  // before the first header is to be rejected as well (section 2.2).
-  if (!is(byte, kToken)) {
-    status_ = 400;
-  } else if (fields_.size() == config_.headers_max) {
-    status_ = 431;
-  } else {
-    fields_.push_back({{at, at}, {at, at}});
-    place_ = Place::kName;
-  }
-}
-
-void RequestParser::build_head() {
-  const std::string_view bytes = bytes_;
-  const auto view = [bytes](Piece piece) {
-    WS_CHECK(piece.begin <= piece.end);
-    return bytes.substr(piece.begin, piece.end - piece.begin);
-  };
-  head_.method = view(method_);
-  head_.target = view(target_);
-  head_.headers.reserve(fields_.size());
-  for (const Field& field : fields_) {
-    head_.headers.push_back({view(field.name), view(field.value)});
-  }
 }
 
 }  // namespace ws::proto

@@ -104,12 +104,8 @@ DeflateAgreement agree(const Offer& offer, const DeflateOptions& options) {
 std::optional<DeflateAgreement> accept_deflate(const RequestHead& head,
                                                const DeflateOptions& options) {
   if (options.mode == DeflateMode::kOff) return std::nullopt;
-  for (const Header& header : head.headers) {
-    if (!equals_ignore_case(header.name, "Sec-WebSocket-Extensions")) continue;
-    std::string_view rest = header.value;
-    while (!rest.empty()) {
-      if (const auto offer = parse_offer(next_list_element(rest))) return agree(*offer, options);
-    }
+  for (const std::string_view element : list_elements(head, "Sec-WebSocket-Extensions")) {
+    if (const auto offer = parse_offer(element)) return agree(*offer, options);
   }
   return std::nullopt;
 }

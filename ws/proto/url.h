@@ -1,5 +1,5 @@
 // Internal. The parts of a URL (RFC 3986 section 3) and the ws:// and wss:// forms a server listens
-// on (RFC 6455 section 3).
+// on and a client connects to (RFC 6455 section 3).
 #pragma once
 
 #include <cstdint>
@@ -44,5 +44,24 @@ struct ListenUrl {
 // errors: one line naming the URL, what is wrong and the forms that work. A path ("/" as well),
 // query, fragment or user part is refused, and so is a host name: a server binds addresses.
 core::Result<ListenUrl> parse_listen_url(std::string_view text);
+
+// ws://HOST[:PORT][/PATH][?QUERY], wss://..., [IPv6] in brackets; ws+unix:PATH and wss+unix:PATH,
+// with the target after ":/" as in ws+unix:/run/x.sock:/chat?room=1. The first ":/" is that one, so
+// a socket whose path has a ":/" cannot be named.
+struct ConnectUrl {
+  bool tls = false;
+  std::string host;        // a name or an address as it came, no brackets; "" for Unix
+  std::uint16_t port = 0;  // ws defaults to 80, wss to 443; 0 for Unix
+  std::string unix_path;   // empty for TCP
+  std::string target;      // for the request line: path and query, at least "/"
+
+  // The value of the Host header: IPv6 in brackets, the port unless it is the scheme's default;
+  // "localhost" for Unix.
+  std::string host_header() const;
+};
+
+// errors: one line naming the URL, what is wrong and the forms that work. A fragment or user part
+// is refused, another scheme, port 0, and each byte that has to be percent-encoded.
+core::Result<ConnectUrl> parse_connect_url(std::string_view text);
 
 }  // namespace ws::proto
