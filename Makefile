@@ -83,10 +83,11 @@ check: test asan tsan
 FUZZ_S ?= 60
 fuzz: $(patsubst tests/fuzz/%.cc,build/fuzz/%,$(wildcard tests/fuzz/*.cc))
 	@for target in $^; do mkdir -p $$target.corpus && $$target -max_total_time=$(FUZZ_S) $$target.corpus || exit 1; done
-build/fuzz/%: tests/fuzz/%.cc $(wildcard core/*.cc core/*.h ws/deflate/*)
+fuzz_sources := core/buffer.cc $(wildcard ws/deflate/*.cc ws/proto/http*.cc)
+build/fuzz/%: tests/fuzz/%.cc $(fuzz_sources) $(wildcard core/*.h ws/deflate/*.h ws/proto/*.h)
 	@mkdir -p $(@D)
 	@echo "  clang++ $<"
-	@clang++ $(required_flags) -O1 -g -fsanitize=fuzzer,address,undefined $< core/buffer.cc $(wildcard ws/deflate/*.cc) -o $@
+	@clang++ $(required_flags) -O1 -g -fsanitize=fuzzer,address,undefined $< $(fuzz_sources) -o $@
 
 bench: all
 	@$(MAKE) --no-print-directory $(bench_programs)

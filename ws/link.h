@@ -14,6 +14,7 @@
 #include "ws/conn.h"
 #include "ws/ip_counts.h"
 #include "ws/opening.h"
+#include "ws/proto/http_parser.h"
 #include "ws/proto/protocol.h"
 
 namespace ws {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/conformance/conformance.h"
+#include "ws/proto/http_parser.h"
 
 namespace ws {
 namespace {

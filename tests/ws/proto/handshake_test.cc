@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/support/guard_page.h"
+#include "ws/proto/http_parser.h"
 
 namespace {
 

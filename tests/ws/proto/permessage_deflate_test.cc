@@ -1,5 +1,6 @@
 #include "ws/proto/permessage_deflate.h"
 #include "tests/support/bytes.h"
+#include "ws/proto/http_parser.h"
 
 #include <gtest/gtest.h>
 

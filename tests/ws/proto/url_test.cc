@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <random>
 #include <string>
@@ -13,8 +14,10 @@
 namespace {
 
 using ws::proto::Authority;
+using ws::proto::ConnectUrl;
 using ws::proto::ListenUrl;
 using ws::proto::parse_authority;
+using ws::proto::parse_connect_url;
 using ws::proto::parse_listen_url;
 using ws::proto::split_url;
 using ws::test::GuardedCopy;
@@ -290,6 +293,206 @@ TEST(ParseListenUrl, ReadsNoByteBeyondAnyMutatedUrl) {
       ASSERT_TRUE(again) << text;
       EXPECT_EQ(again.value().to_string(), result.value().to_string());
     }
+  }
+}
+
+ConnectUrl connect_to(std::string_view text) {
+  const GuardedCopy guarded(text);
+  auto result = parse_connect_url(guarded.text());
+  if (!result) {
+    ADD_FAILURE() << result.error().message();
+    return {};
+  }
+  return *result;
+}
+
+void expect_connect(std::string_view text, bool tls, std::string_view host, int port,
+                    std::string_view target, std::string_view host_header) {
+  const ConnectUrl url = connect_to(text);
+  EXPECT_EQ(url.tls, tls) << text;
+  EXPECT_EQ(url.host, host) << text;
+  EXPECT_EQ(url.port, port) << text;
+  EXPECT_EQ(url.unix_path, "") << text;
+  EXPECT_EQ(url.target, target) << text;
+  EXPECT_EQ(url.host_header(), host_header) << text;
+}
+
+std::string connect_error_of(std::string_view text) {
+  const GuardedCopy guarded(text);
+  const auto result = parse_connect_url(guarded.text());
+  if (result) {
+    ADD_FAILURE() << text << " was accepted";
+    return "";
+  }
+  const std::string message = result.error().message();
+  EXPECT_NE(message.find("ws://HOST[:PORT]/PATH"), std::string::npos) << message;
+  for (const char c : message) EXPECT_TRUE(c >= 0x20 && c < 0x7F) << message;
+  return message;
+}
+
+void expect_connect_fault(std::string_view text, std::string_view fault) {
+  const std::string message = connect_error_of(text);
+  EXPECT_NE(message.find(fault), std::string::npos) << message;
+}
+
+// RFC 6455 section 3; section 4.1 for Host.
+TEST(ParseConnectUrl, ReadsHostPortPathAndQuery) {
+  expect_connect("ws://example.com/chat", false, "example.com", 80, "/chat", "example.com");
+  expect_connect("wss://example.com/chat?room=1&x=%2F", true, "example.com", 443,
+                 "/chat?room=1&x=%2F", "example.com");
+  expect_connect("ws://127.0.0.1:8888/", false, "127.0.0.1", 8888, "/", "127.0.0.1:8888");
+  expect_connect("ws://[2001:db8::1]:8443/a", false, "2001:db8::1", 8443, "/a",
+                 "[2001:db8::1]:8443");
+  expect_connect("wss://[::1]/a", true, "::1", 443, "/a", "[::1]");
+  expect_connect("WSS://Example.COM/A", true, "Example.COM", 443, "/A", "Example.COM");
+  expect_connect("ws://my_host.xn--bcher-kva.example./", false, "my_host.xn--bcher-kva.example.",
+                 80, "/", "my_host.xn--bcher-kva.example.");
+}
+
+TEST(ParseConnectUrl, LeavesOutOnlyTheDefaultPortOfTheScheme) {
+  EXPECT_EQ(connect_to("ws://a:80").host_header(), "a");
+  EXPECT_EQ(connect_to("wss://a:443").host_header(), "a");
+  EXPECT_EQ(connect_to("ws://a:443").host_header(), "a:443");
+  EXPECT_EQ(connect_to("wss://a:80").host_header(), "a:80");
+  EXPECT_EQ(connect_to("wss://[::1]:80").host_header(), "[::1]:80");
+  // RFC 3986 section 3.2.3: port = *DIGIT.
+  expect_connect("wss://a:/b", true, "a", 443, "/b", "a");
+  expect_connect("ws://a:65535", false, "a", 65535, "/", "a:65535");
+}
+
+// RFC 6455 section 3: "/" if the path is empty, "?" if the query is not.
+TEST(ParseConnectUrl, MakesTheResourceName) {
+  EXPECT_EQ(connect_to("ws://a").target, "/");
+  EXPECT_EQ(connect_to("ws://a?x=1").target, "/?x=1");
+  EXPECT_EQ(connect_to("ws://a?x/y?z").target, "/?x/y?z");
+  EXPECT_EQ(connect_to("ws://a/?").target, "/");
+  EXPECT_EQ(connect_to("ws://a?").target, "/");
+  EXPECT_EQ(connect_to("ws://a/b?").target, "/b");
+  EXPECT_EQ(connect_to("ws://a/b??").target, "/b??");
+  EXPECT_EQ(connect_to("ws://a//b/../c").target, "//b/../c");
+}
+
+// RFC 3986 sections 3.3 and 3.4: pchar, "/" and "?".
+TEST(ParseConnectUrl, AcceptsTheBytesOfATargetAndNamesTheEncodingOfAllOthers) {
+  constexpr std::string_view kAllowed =
+      "-._~!$&'()*+,;=:@/?"
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    if (c == '#') continue;
+    for (const std::string& target : {std::string("/a") + c + "b", std::string("/a?b") + c + "b"}) {
+      const std::string url = "ws://host" + target;
+      if (kAllowed.find(c) != std::string_view::npos) {
+        EXPECT_EQ(connect_to(url).target, target);
+        continue;
+      }
+      char encoded[8];
+      std::snprintf(encoded, sizeof encoded, "%%%02X", byte);
+      expect_connect_fault(url, "percent-encoded, as " + std::string(encoded));
+    }
+  }
+  EXPECT_EQ(connect_to("ws://a/%C3%bc%23").target, "/%C3%bc%23");
+  for (const char* target : {"/%", "/%2", "/%g0", "/%0g", "/a%", "/?%", "/%%41"}) {
+    expect_connect_fault("ws://a" + std::string(target), "percent-encoded, as %25");
+  }
+}
+
+TEST(ParseConnectUrl, RefusesAFragment) {
+  for (const char* text :
+       {"ws://a/b#c", "ws://a#c", "ws://a/b?c#d", "wss://a/#", "ws+unix:/run/x:/a#b"}) {
+    expect_connect_fault(text, "fragment");
+    expect_connect_fault(text, "%23");
+  }
+}
+
+TEST(ParseConnectUrl, RefusesAUserPartWithoutRepeatingIt) {
+  for (const char* text : {"ws://me@a/b", "ws://me:secret@a/b", "wss://secret:@a", "ws://@a",
+                           "ws://x@secret@a/b", "http://me:secret@a/"}) {
+    const std::string message = connect_error_of(text);
+    EXPECT_EQ(message.find("secret"), std::string::npos) << message;
+    EXPECT_NE(message.find("***@a"), std::string::npos) << message;
+  }
+  expect_connect_fault("ws://me:secret@a/b", "user part");
+  EXPECT_EQ(connect_to("ws://a/@b").target, "/@b");
+}
+
+TEST(ParseConnectUrl, RefusesOtherSchemes) {
+  expect_connect_fault("http://a/", "is ws, not http");
+  expect_connect_fault("HTTP://a/", "is ws, not http");
+  expect_connect_fault("https://a/", "is wss, not https");
+  for (const char* text : {"ftp://a", "wsx://a", "://a", "a:80", "localhost:8080/chat", " ws://a",
+                           "httpx://a", "unix:/a", "h2c://a"}) {
+    expect_connect_fault(text, "scheme is not ws");
+  }
+  for (const char* text : {"", "a", "/chat", "example.com"}) {
+    expect_connect_fault(text, "no scheme");
+  }
+  for (const char* text : {"ws:a", "ws:/a", "ws:", "wss:/"}) {
+    expect_connect_fault(text, "followed by ://");
+  }
+}
+
+TEST(ParseConnectUrl, RefusesABadHostOrPort) {
+  expect_connect_fault("ws://", "host is missing");
+  expect_connect_fault("ws:///chat", "host is missing");
+  expect_connect_fault("ws://:80/", "host is missing");
+  expect_connect_fault("ws://::1/", "needs brackets");
+  expect_connect_fault("ws://fe80::1:80/", "needs brackets");
+  for (const char* host : {"a b", "[::1", "[]", "[1.2.3.4]", "[::1%25eth0]", "b\xc3\xbc", "a\\b",
+                           "a%41", "b%C3%BCcher.example", "a\nb", "a<b"}) {
+    expect_connect_fault("ws://" + std::string(host) + "/", "neither an address nor a name");
+  }
+  for (const char* port : {"65536", "-1", "x", "8 0", "1:2"}) {
+    expect_connect_fault("ws://[::1]:" + std::string(port) + "/", "the ");
+  }
+  expect_connect_fault("ws://a:65536/", "the port is not a number");
+  expect_connect_fault("ws://a:x/", "the port is not a number");
+  expect_connect_fault("ws://a:0/", "port 0");
+  expect_connect_fault(std::string_view("ws://a\0/", 8), "neither");
+}
+
+TEST(ParseConnectUrl, ReadsUnixSocketsWithATargetAfterColonSlash) {
+  const auto expect_unix = [](std::string_view text, bool tls, std::string_view path,
+                              std::string_view target) {
+    const ConnectUrl url = connect_to(text);
+    EXPECT_EQ(url.tls, tls) << text;
+    EXPECT_EQ(url.host, "") << text;
+    EXPECT_EQ(url.unix_path, path) << text;
+    EXPECT_EQ(url.target, target) << text;
+    EXPECT_EQ(url.host_header(), "localhost") << text;
+  };
+  expect_unix("ws+unix:/run/wsd.sock", false, "/run/wsd.sock", "/");
+  expect_unix("WSS+unix:/run/wsd.sock", true, "/run/wsd.sock", "/");
+  expect_unix("ws+unix:/run/x:/chat?room=1", false, "/run/x", "/chat?room=1");
+  expect_unix("ws+unix:/run/x:/", false, "/run/x", "/");
+  expect_unix("ws+unix:/run/x:/?", false, "/run/x", "/");
+  expect_unix("wss+unix:rel/a b:c?d#e@:/f:/g", true, "rel/a b:c?d#e@", "/f:/g");
+  expect_connect_fault("ws+unix:", "path is missing");
+  expect_connect_fault("ws+unix::/chat", "path is missing");
+  expect_connect_fault("ws+unix://run/x.sock", "without //");
+  expect_connect_fault("ws+unix:/run/x:/a b", "percent-encoded, as %20");
+  expect_connect_fault(std::string_view("ws+unix:/a\0b", 12), "zero byte");
+}
+
+TEST(ParseConnectUrl, ReadsNoByteBeyondAnyMutatedUrl) {
+  constexpr std::string_view kSpice = ":/[]@?#%.*0w+";
+  std::mt19937 random(6455);
+  for (int round = 0; round < 5000; ++round) {
+    std::string text = round % 2 == 0 ? "wss://[2001:db8::1]:8443/a?b=%41" : "ws+unix:/run/x:/a";
+    for (int i = 0; i < 3; ++i) {
+      const std::size_t at = random() % text.size();
+      if (random() % 2 == 0) {
+        text[at] = kSpice[random() % kSpice.size()];
+      } else {
+        text.resize(at + 1);
+      }
+    }
+    const GuardedCopy guarded(text);
+    const auto result = parse_connect_url(guarded.text());
+    if (!result) continue;
+    EXPECT_TRUE(result.value().target.starts_with('/')) << text;
+    EXPECT_TRUE(parse_authority(result.value().host_header())) << text;
+    EXPECT_NE(result.value().host.empty(), result.value().unix_path.empty()) << text;
   }
 }
 
