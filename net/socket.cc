@@ -1,8 +1,12 @@
 #include "net/socket.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <string>
+#include <system_error>
 
 #include "core/check.h"
 
@@ -22,7 +26,50 @@ Transfer received(ssize_t count) {
           .state = count == 0 ? Transfer::State::kEnd : Transfer::State::kOk};
 }
 
+std::string cure(const Address& address, int why) {
+  switch (why) {
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files (ulimit -n)";
+    case EADDRNOTAVAIL:
+      return "no local port is free: make fewer connections, or keep them for longer";
+    case ECONNREFUSED:
+    case EAGAIN:  // a Unix socket's queue is full
+      return address.is_unix() ? "check that the server runs and keeps up"
+                               : "check that the server runs, and its port";
+    default:
+      return address.is_unix() ? "check the path, and that this user may write to it"
+                               : "check the address, the network and firewalls";
+  }
+}
+
 }  // namespace
+
+core::Error connect_failure(const Address& address, int why) {
+  return core::Error(address.to_string() + ": cannot connect (" +
+                         std::generic_category().message(why) + "); " + cure(address, why),
+                     why);
+}
+
+core::Result<Socket> Socket::start_connect(const Address& address) {
+  core::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return connect_failure(address, errno);
+  const int on = 1;
+  if (!address.is_unix()) {
+    WS_CHECK(::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+  }
+  if (::connect(fd.get(), address.get(), address.size()) == 0) return Socket(std::move(fd));
+  // A signal does not end the attempt: it goes on "asynchronously" (connect(2)).
+  if (errno == EINPROGRESS || errno == EINTR) return Socket(std::move(fd));
+  return connect_failure(address, errno);
+}
+
+int Socket::connect_error() const {
+  int why = 0;
+  socklen_t size = sizeof why;
+  WS_CHECK(::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &why, &size) == 0);
+  return why;
+}
 
 Transfer Socket::read(core::Bytes into) {
   WS_CHECK(!into.empty());  // recv(2) answers 0 to no room as it does to a FIN

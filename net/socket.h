@@ -1,4 +1,4 @@
-// Internal. A connected, non-blocking socket.
+// Internal. A connected, or connecting, non-blocking socket.
 #pragma once
 
 #include <sys/uio.h>
@@ -10,6 +10,7 @@
 
 #include "core/buffer.h"
 #include "core/fd.h"
+#include "core/result.h"
 #include "net/address.h"
 
 namespace ws::net {
@@ -34,6 +35,13 @@ class Socket {
   Socket() = default;
   explicit Socket(core::Fd fd) : fd_(std::move(fd)) {}
 
+  // Begins a connection; TCP_NODELAY is on where there is TCP. It is made or has failed when the
+  // socket becomes writable or hangs up: then ask connect_error().
+  // errors: connect_failure() of an attempt that failed at once.
+  static core::Result<Socket> start_connect(const Address& address);
+  // The errno of an attempt that failed, 0 of one that succeeded. The kernel tells it once.
+  int connect_error() const;
+
   int fd() const { return fd_.get(); }
   // One recv(2). EINTR is retried. in: at least one byte of room.
   Transfer read(core::Bytes into);
@@ -51,5 +59,8 @@ class Socket {
  private:
   core::Fd fd_;
 };
+
+// One line naming the address and the cure. in: the errno of an attempt to connect.
+core::Error connect_failure(const Address& address, int why);
 
 }  // namespace ws::net

@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "tls/crypto.h"
@@ -81,6 +80,8 @@ core::Result<core::Ok> check_key(const Certificate& certificate, const std::stri
   return file_error(key_file, "the private key does not belong to " + cert_file +
                                   "; pass the key that was used to request that certificate");
 }
+
+constexpr std::string_view kHex = "0123456789ABCDEF";
 
 // One extension of the self-signed certificate, in the syntax of x509v3_config(5).
 struct Extension {
@@ -211,11 +212,10 @@ std::vector<std::string> dns_names(x509_st* certificate) {
   return names;
 }
 
-std::string fingerprint(x509_st* certificate) {
+std::string fingerprint(const x509_st* certificate) {
   std::array<std::uint8_t, 32> digest{};
   unsigned int length = 0;
   if (X509_digest(certificate, EVP_sha256(), digest.data(), &length) != 1) return "?";
-  constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string text;
   for (const std::uint8_t byte : digest) {
     if (!text.empty()) text += ':';
@@ -223,6 +223,27 @@ std::string fingerprint(x509_st* certificate) {
     text += kHex[byte & 15];
   }
   return text;
+}
+
+core::Result<std::string> parse_fingerprint(std::string_view text) {
+  constexpr std::size_t kBytes = 32;
+  const std::size_t step = text.size() == 3 * kBytes - 1 ? 3 : 2;  // with colons, or without
+  bool good = step == 3 || text.size() == 2 * kBytes;
+  std::string canonical;
+  for (std::size_t i = 0; i < text.size() && good; ++i) {
+    if (i > 0 && i % step == 0) canonical += ':';
+    if (i % step == 2) {
+      good = text[i] == ':';
+      continue;
+    }
+    const bool lower = text[i] >= 'a' && text[i] <= 'f';
+    canonical += lower ? static_cast<char>(text[i] - 'a' + 'A') : text[i];
+    good = kHex.find(canonical.back()) != std::string_view::npos;
+  }
+  if (good) return canonical;
+  return core::Error("tls: \"" + std::string(text) +
+                     "\" is no SHA-256 fingerprint; write its 32 bytes in hexadecimal, as "
+                     "AA:BB:... or without the colons");
 }
 
 }  // namespace ws::tls

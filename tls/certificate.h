@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.h"
@@ -42,7 +43,11 @@ core::Result<Certificate> make_self_signed();
 std::vector<std::string> dns_names(x509_st* certificate);
 
 // SHA-256 of the certificate, as AA:BB:...
-std::string fingerprint(x509_st* certificate);
+std::string fingerprint(const x509_st* certificate);
+
+// A SHA-256 fingerprint as a person writes it (either case, with or without colons), in the form of
+// fingerprint(). errors: one line with the text and the cure.
+core::Result<std::string> parse_fingerprint(std::string_view text);
 
 // Why the OpenSSL call that just failed did so, in its own words. Empties the error queue.
 std::string take_openssl_error();

@@ -43,6 +43,7 @@ struct Context::State {
   std::vector<CtxPtr> contexts;  // one per certificate, the default first
   // "example.com" or "*.example.com", in lower case -> one of contexts.
   std::map<std::string, SSL_CTX*> by_name;
+  std::vector<std::string> pins;  // a client's; as fingerprint() writes them
 
   core::Result<core::Ok> add(const Certificate& certificate, const std::string& called,
                              const ServerOptions& options, std::span<const X509Ptr> client_cas);
@@ -51,6 +52,7 @@ struct Context::State {
   SSL_CTX* find(const std::string& name) const;
   static int choose_certificate(SSL* ssl, int* alert, void* state);
   static int acknowledge_name(SSL* ssl, int* alert, void* state);
+  static int check_pins(X509_STORE_CTX* shown, void* state);
 };
 
 namespace {
@@ -109,8 +111,8 @@ bool set_ciphers(SSL_CTX* ctx) {
   return SSL_CTX_set_ciphersuites(ctx, tls13) == 1 && SSL_CTX_set_cipher_list(ctx, tls12) == 1;
 }
 
-// What is the same for every certificate: SSL_set_SSL_CTX changes the certificate of a connection,
-// but not the options, modes and verification it was made with.
+// What is the same for every certificate (SSL_set_SSL_CTX changes the certificate of a connection,
+// but not the options, modes and verification it was made with) and for both roles.
 bool set_policy(SSL_CTX* ctx) {
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -120,12 +122,23 @@ bool set_policy(SSL_CTX* ctx) {
                             SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY |
                             SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, nullptr);
   return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
          SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
          SSL_CTX_set1_groups_list(ctx, "X25519:P-256") == 1 &&
          // An Upgrade in early data could be replayed.
          SSL_CTX_set_max_early_data(ctx, 0) == 1 && set_ciphers(ctx);
+}
+
+core::Error set_up_error() {
+  return core::Error("tls: OpenSSL cannot be set up (" + take_openssl_error() +
+                     "); check its version and its openssl.cnf");
+}
+
+bool trust(SSL_CTX* ctx, std::span<const X509Ptr> cas) {
+  X509_STORE* store = SSL_CTX_get_cert_store(ctx);
+  return std::all_of(cas.begin(), cas.end(), [store](const X509Ptr& ca) {
+    return X509_STORE_add_cert(store, ca.get()) == 1;
+  });
 }
 
 bool set_client_certificates(SSL_CTX* ctx, ClientCertificates wanted,
@@ -134,11 +147,10 @@ bool set_client_certificates(SSL_CTX* ctx, ClientCertificates wanted,
   const int demand = wanted == ClientCertificates::kRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
   SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | demand, nullptr);
   for (const X509Ptr& ca : client_cas) {
-    // Trusted, and named to the client so that it can pick the right certificate.
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca.get()) != 1) return false;
+    // Named to the client so that it can pick the right certificate.
     if (SSL_CTX_add_client_CA(ctx, ca.get()) != 1) return false;
   }
-  return true;
+  return trust(ctx, client_cas);
 }
 
 bool set_certificate(SSL_CTX* ctx, const Certificate& certificate) {
@@ -147,6 +159,45 @@ bool set_certificate(SSL_CTX* ctx, const Certificate& certificate) {
     if (SSL_CTX_add1_chain_cert(ctx, certificate.chain[i].get()) != 1) return false;
   }
   return SSL_CTX_use_PrivateKey(ctx, certificate.key.get()) == 1;
+}
+
+core::Error certificate_error(const std::string& called) {
+  return core::Error("tls: " + called + ": OpenSSL refuses this certificate (" +
+                     take_openssl_error() + "); use P-256, or RSA of at least 2048 bits");
+}
+
+core::Result<core::Ok> check(const ClientOptions& options) {
+  const std::string& ca = options.ca_file;
+  if (!ca.empty() && !options.pinned_sha256.empty()) {
+    return core::Error("tls: " + ca +
+                       ": authorities are not asked where fingerprints are pinned; give a CA file "
+                       "or fingerprints");
+  }
+  if (!ca.empty() && !options.verify) {
+    return core::Error("tls: " + ca +
+                       ": authorities are not asked where verification is off; leave one of them "
+                       "out");
+  }
+  const auto& [cert_file, key_file] = options.certificate;
+  if (!cert_file.empty() && key_file.empty()) {
+    return core::Error("tls: " + cert_file +
+                       ": the client certificate comes without a key; pass the PEM file of its "
+                       "private key too");
+  }
+  if (cert_file.empty() && !key_file.empty()) {
+    return core::Error("tls: " + key_file +
+                       ": the private key comes without a client certificate; pass the PEM file "
+                       "of its certificate too");
+  }
+  return core::Ok{};
+}
+
+bool set_client_policy(SSL_CTX* ctx) {
+  if (!set_policy(ctx)) return false;
+  SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);  // sessions are not kept, so none is resumed
+  constexpr unsigned char kOffer[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  static_assert(sizeof kOffer == 1 + kHttp11.size());
+  return SSL_CTX_set_alpn_protos(ctx, kOffer, sizeof kOffer) == 0;  // 0 is success here
 }
 
 // RFC 6066 section 3: "A server that implements this extension MUST NOT accept the request to
@@ -198,13 +249,10 @@ core::Result<core::Ok> Context::State::add(const Certificate& certificate,
   CtxPtr ctx(SSL_CTX_new(TLS_server_method()));
   if (!ctx || !set_policy(ctx.get()) ||
       !set_client_certificates(ctx.get(), options.client_certificates, client_cas)) {
-    return core::Error("tls: OpenSSL cannot be set up (" + take_openssl_error() +
-                       "); check its version and its openssl.cnf");
+    return set_up_error();
   }
-  if (!set_certificate(ctx.get(), certificate)) {
-    return core::Error("tls: " + called + ": OpenSSL refuses this certificate (" +
-                       take_openssl_error() + "); use P-256, or RSA of at least 2048 bits");
-  }
+  if (!set_certificate(ctx.get(), certificate)) return certificate_error(called);
+  SSL_CTX_set_alpn_select_cb(ctx.get(), choose_protocol, nullptr);
   tickets->install(ctx.get());
   SSL_CTX_set_client_hello_cb(ctx.get(), choose_certificate, this);
   SSL_CTX_set_tlsext_servername_callback(ctx.get(), acknowledge_name);
@@ -255,6 +303,53 @@ core::Result<Context> Context::build(const ServerOptions& options, const State* 
   return Context(std::move(state));
 }
 
+// Stands in for the verification of a chain.
+int Context::State::check_pins(X509_STORE_CTX* shown, void* state) {
+  const std::string found = tls::fingerprint(X509_STORE_CTX_get0_cert(shown));
+  const auto& pins = static_cast<const State*>(state)->pins;
+  if (std::find(pins.begin(), pins.end(), found) != pins.end()) return 1;
+  // OpenSSL's alert for this one is bad_certificate.
+  X509_STORE_CTX_set_error(shown, X509_V_ERR_CERT_REJECTED);
+  return 0;
+}
+
+core::Result<Context> Context::make_client(const ClientOptions& options) {
+  if (auto good = check(options); !good) return good.error();
+  auto state = std::make_shared<State>();
+  for (const std::string& text : options.pinned_sha256) {
+    auto pin = parse_fingerprint(text);
+    if (!pin) return pin.error();
+    state->pins.push_back(std::move(*pin));
+  }
+  std::vector<X509Ptr> cas;
+  if (!options.ca_file.empty()) {
+    auto loaded = load_certificates(options.ca_file);
+    if (!loaded) return loaded.error();
+    cas = std::move(*loaded);
+  }
+
+  ERR_clear_error();
+  CtxPtr ctx(SSL_CTX_new(TLS_client_method()));
+  if (!ctx || !set_client_policy(ctx.get())) return set_up_error();
+  const bool pinned = !state->pins.empty();
+  if (options.verify || pinned) SSL_CTX_set_verify(ctx.get(), SSL_VERIFY_PEER, nullptr);
+  if (pinned) {
+    SSL_CTX_set_cert_verify_callback(ctx.get(), State::check_pins, state.get());
+  } else if (!cas.empty()) {
+    if (!trust(ctx.get(), cas)) return set_up_error();
+  } else if (options.verify && SSL_CTX_set_default_verify_paths(ctx.get()) != 1) {
+    return set_up_error();
+  }
+  if (const KeyPair& files = options.certificate; !files.cert_file.empty()) {
+    auto loaded = load_certificate(files.cert_file, files.key_file);
+    if (!loaded) return loaded.error();
+    ERR_clear_error();
+    if (!set_certificate(ctx.get(), *loaded)) return certificate_error(files.cert_file);
+  }
+  state->contexts.push_back(std::move(ctx));
+  return Context(std::move(state));
+}
+
 core::Result<Context> Context::make_server(const ServerOptions& options) {
   return build(options, nullptr);
 }
@@ -269,6 +364,9 @@ const std::string& Context::fingerprint() const {
 }
 bool Context::self_signed() const {
   return state_->self_signed != nullptr;
+}
+bool Context::pinned() const {
+  return !state_->pins.empty();
 }
 ssl_ctx_st* Context::handle() const {
   return state_->contexts.front().get();

@@ -26,9 +26,16 @@ class Context {
   // when there are no certificate files, its self-signed certificate.
   static core::Result<Context> reload_server(const ServerOptions& options, const Context& previous);
 
-  // SHA-256 of the default certificate, as AA:BB:...; for the banner.
+  // What the sessions of a client share. Reads the system's authorities, which takes a while: make
+  // one and keep it.
+  // errors: as make_server's; also for a fingerprint that is none and for options that contradict
+  // each other.
+  static core::Result<Context> make_client(const ClientOptions& options);
+
+  // SHA-256 of a server's default certificate, as AA:BB:...; for the banner.
   const std::string& fingerprint() const;
   bool self_signed() const;
+  bool pinned() const;  // a client's: fingerprints stand in for verified chains
 
   // What Session makes its connection from. valid until: the last copy is gone.
   ssl_ctx_st* handle() const;

@@ -26,4 +26,18 @@ struct ServerOptions {
   std::string client_ca_file{};  // PEM; needed unless kOff
 };
 
+// What a client asks of the server it connects to.
+struct ClientOptions {
+  // The server's chain must end at a trusted authority and its certificate be for the host that was
+  // asked for. false accepts any certificate: whoever sits between can read and change everything.
+  bool verify = true;
+  std::string ca_file{};  // PEM of the authorities to trust instead of the system's
+  // SHA-256 fingerprints of the server's own certificate: hexadecimal in either case, AA:BB:... or
+  // without the colons. When given, the certificate must be one of these, and that alone counts,
+  // whatever `verify` says: neither authority nor host name nor expiry is asked (so a self-signed
+  // one will do). Not together with ca_file.
+  std::vector<std::string> pinned_sha256{};
+  KeyPair certificate{};  // what the client shows to a server that asks; empty: nothing
+};
+
 }  // namespace ws::tls

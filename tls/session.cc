@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +12,7 @@
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "tls/certificate.h"
 
 namespace ws::tls {
 
@@ -31,6 +33,24 @@ constexpr std::uint32_t kKeyUpdatesPerSecond = 100;
 // the time of a small record.
 void clear_errors() {
   if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
+// Tells OpenSSL whose certificate the server must show.
+bool name_server(SSL* ssl, std::string_view host) {
+  // RFC 6066 section 3: the name is sent "without a trailing dot"; certificates have none either.
+  std::string name(host.substr(0, host.size() - (host.ends_with('.') ? 1 : 0)));
+  // To OpenSSL no name means no check, and a dot in front any name below.
+  if (name.empty() || name.starts_with('.') || name.find('\0') != std::string::npos) return false;
+  X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl);
+  // RFC 6066 section 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"."
+  if (X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str()) == 1) return true;
+  clear_errors();
+  // RFC 9110 section 4.3.4: "A reference identity of type CN-ID MUST NOT be used by clients." RFC
+  // 6125 section 6.4.3: a wildcard stands for a whole label.
+  X509_VERIFY_PARAM_set_hostflags(
+      wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  return X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), name.size()) == 1 &&
+         SSL_set_tlsext_host_name(ssl, name.c_str()) == 1;
 }
 
 }  // namespace
@@ -96,7 +116,7 @@ struct Session::Callbacks {
 
   // Called for every record and handshake message, in both directions; so it looks at two integers
   // and leaves.
-  static void message(int written, int, int type, const void* content, std::size_t length, SSL*,
+  static void message(int written, int, int type, const void* content, std::size_t length, SSL* ssl,
                       void* session) {
     const auto* bytes = static_cast<const std::uint8_t*>(content);
     if (written == 0 && type == SSL3_RT_HANDSHAKE) {
@@ -106,26 +126,48 @@ struct Session::Callbacks {
     } else if (written != 0 && type == SSL3_RT_ALERT) {
       // OpenSSL refuses with a warning and carries on, as often as it is asked.
       if (length == 2 && bytes[1] == SSL_AD_NO_RENEGOTIATION) {
-        static_cast<Session*>(session)->failure_ = "the client asked to renegotiate";
+        static_cast<Session*>(session)->failure_ = SSL_is_server(ssl) == 1
+                                                       ? "the client asked to renegotiate"
+                                                       : "the server asked to renegotiate";
       }
     }
   }
 };
 
 Session::Session(const Context& context) : context_(context) {
+  if (!open()) return;
+  WS_CHECK(SSL_is_server(ssl_) == 1);
+  SSL_set_accept_state(ssl_);
+}
+
+Session::Session(const Context& context, std::string_view host) : context_(context) {
+  if (!open()) return;
+  WS_CHECK(SSL_is_server(ssl_) == 0);
+  if (!name_server(ssl_, host)) {
+    failure_ = '"' + std::string(host) + "\" is neither a host name nor an IP address";
+    clear_errors();
+    return;
+  }
+  SSL_set_connect_state(ssl_);
+  clear_errors();
+  const int result = SSL_do_handshake(ssl_);
+  if (SSL_get_error(ssl_, result) != SSL_ERROR_WANT_READ) fail();
+}
+
+bool Session::open() {
   clear_errors();
   ssl_ = SSL_new(context_.handle());
   BIO* bio = BIO_new(Callbacks::method());
   if (ssl_ == nullptr || bio == nullptr) {
     BIO_free(bio);
     fail();
-    return;
+    return false;
   }
   BIO_set_data(bio, this);
   SSL_set_bio(ssl_, bio, bio);  // takes the one reference for both directions
   SSL_set_msg_callback(ssl_, Callbacks::message);
   SSL_set_msg_callback_arg(ssl_, this);
-  SSL_set_accept_state(ssl_);
+  return true;
 }
 
 Session::~Session() {
@@ -206,12 +248,21 @@ void Session::fail() {
     // The newest: what it meant for TLS, above what the ciphers and encodings below had to say.
     const char* reason = ERR_reason_error_string(ERR_peek_last_error());
     failure_ = reason == nullptr ? "OpenSSL failed without a reason" : reason;
-    const long verdict = ssl_ == nullptr ? X509_V_OK : SSL_get_verify_result(ssl_);
-    if (verdict != X509_V_OK) {
-      failure_ += std::string(": ") + X509_verify_cert_error_string(verdict);
-    }
+    if (const std::string verdict = this->verdict(); !verdict.empty()) failure_ += ": " + verdict;
   }
   clear_errors();
+}
+
+std::string Session::verdict() const {
+  // Verification goes on when it is off; nobody wants to know.
+  if (ssl_ == nullptr || SSL_get_verify_mode(ssl_) == SSL_VERIFY_NONE) return {};
+  const long verdict = SSL_get_verify_result(ssl_);
+  if (verdict == X509_V_OK) return {};
+  const STACK_OF(X509)* shown = SSL_get_peer_cert_chain(ssl_);
+  if (context_.pinned() && sk_X509_num(shown) > 0) {
+    return "its fingerprint " + fingerprint(sk_X509_value(shown, 0)) + " is none of those pinned";
+  }
+  return X509_verify_cert_error_string(verdict);
 }
 
 void Session::count_key_update() {
@@ -233,7 +284,9 @@ std::string Session::cipher() const {
 
 std::string Session::peer_subject() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_);
-  if (certificate == nullptr || SSL_get_verify_result(ssl_) != X509_V_OK) return {};
+  const bool verified =
+      SSL_get_verify_mode(ssl_) != SSL_VERIFY_NONE && SSL_get_verify_result(ssl_) == X509_V_OK;
+  if (certificate == nullptr || !verified) return {};
   clear_errors();
   std::string subject;
   BIO* text = BIO_new(BIO_s_mem());

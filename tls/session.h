@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/buffer.h"
 #include "tls/context.h"
@@ -20,11 +21,16 @@ enum class Status : std::uint8_t {
   kFailed,  // a TLS error; an alert may wait in pending(). Nothing more can be sealed or unsealed.
 };
 
-// Server side of one connection.
+// Either side of one connection.
 // thread: one. Every method that talks to OpenSSL clears its error queue first and leaves it empty.
 class Session {
  public:
+  // The server's side. in: of make_server or reload_server.
   explicit Session(const Context& context);
+  // The client's side; its ClientHello waits in pending() at once. in: of make_client. `host` is
+  // what the server's certificate must be for: a DNS name, which is also sent as SNI, or an IPv4 or
+  // IPv6 address (without brackets). One that is neither fails the session.
+  Session(const Context& context, std::string_view host);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -58,8 +64,8 @@ class Session {
 
   // The handshake is done. Stays true.
   bool established() const { return established_; }
-  // Facts for a log line; valid after established(). Empty peer_subject: no verified client
-  // certificate.
+  // Facts for a log line; valid after established(). Empty peer_subject: the peer showed no
+  // certificate, or it was not verified.
   std::string version() const;
   std::string cipher() const;
   std::string peer_subject() const;
@@ -67,8 +73,10 @@ class Session {
   const std::string& failure() const { return failure_; }
 
  private:
-  struct Callbacks;  // what OpenSSL calls
+  struct Callbacks;           // what OpenSSL calls
+  [[nodiscard]] bool open();  // makes ssl_ and joins it to our ends of the wire
   void fail();
+  std::string verdict() const;  // what verification says against the peer's certificate
   void count_key_update();
 
   Context context_;  // its callbacks outlive ssl_

@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -313,6 +316,95 @@ TEST(Socket, HasNoPeerOnceItIsGone) {
   Pair pair = tcp_pair();
   pair.reset_by_peer();
   EXPECT_EQ(pair.ours.peer().size(), 0u);
+}
+
+// Sleeps until an attempt to connect is decided; returns connect_error().
+int outcome(const Socket& socket) {
+  pollfd wait{.fd = socket.fd(), .events = POLLOUT, .revents = 0};
+  EXPECT_EQ(::poll(&wait, 1, 5000), 1);
+  return socket.connect_error();
+}
+
+int option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
+  return value;
+}
+
+TEST(SocketConnect, ReachesAListener) {
+  for (const char* host : {"127.0.0.1", "::1"}) {
+    Listener listener = open_or_die(ip(host));
+    auto socket = Socket::start_connect(listener.address());
+    ASSERT_TRUE(socket) << socket.error().message();
+    EXPECT_EQ(outcome(*socket), 0);
+    EXPECT_EQ(socket->peer().to_string(), listener.address().to_string());
+    EXPECT_TRUE(::fcntl(socket->fd(), F_GETFL) & O_NONBLOCK);
+    EXPECT_TRUE(::fcntl(socket->fd(), F_GETFD) & FD_CLOEXEC);
+    EXPECT_EQ(option(socket->fd(), IPPROTO_TCP, TCP_NODELAY), 1);
+    Listener::Accepted accepted = accept_one(listener);
+    const iovec one = part("hello");
+    EXPECT_EQ(socket->write({&one, 1}).state, State::kOk);
+    ASSERT_TRUE(await_readable(accepted.socket.fd()));
+    std::string text(5, '.');
+    EXPECT_EQ(accepted.socket.read(room(text)).bytes, 5u);
+    EXPECT_EQ(text, "hello");
+  }
+}
+
+TEST(SocketConnect, IsRefusedWhereNobodyListens) {
+  Listener listener = open_or_die(ip("127.0.0.1"));
+  const Address address = listener.address();
+  listener.close();
+  // Linux may tell at once or later; both are one failure.
+  auto socket = Socket::start_connect(address);
+  EXPECT_EQ(socket ? outcome(*socket) : socket.error().os_errno(), ECONNREFUSED);
+}
+
+// The handshake cannot end while the queue of the listener is full, and nobody waits for it here.
+TEST(SocketConnect, DoesNotBlock) {
+  const core::Fd full(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Address any = ip("127.0.0.1");
+  ASSERT_EQ(::bind(full.get(), any.get(), any.size()), 0);
+  ASSERT_EQ(::listen(full.get(), 0), 0);
+  const Address address = own_address(full.get());
+  std::vector<Socket> sockets;
+  for (int i = 0; i < 4; ++i) {
+    auto socket = Socket::start_connect(address);
+    ASSERT_TRUE(socket) << socket.error().message();
+    sockets.push_back(std::move(*socket));
+  }
+  pollfd wait{.fd = sockets.back().fd(), .events = POLLOUT, .revents = 0};
+  EXPECT_EQ(::poll(&wait, 1, 0), 0);
+}
+
+TEST(SocketConnect, ReachesAUnixSocket) {
+  const std::string path = testing::TempDir() + "ws-connect-" + std::to_string(::getpid());
+  const Address address = Address::from_path(path).value();
+  Listener listener = open_or_die(address);
+  auto socket = Socket::start_connect(address);
+  ASSERT_TRUE(socket) << socket.error().message();
+  EXPECT_EQ(outcome(*socket), 0);
+  EXPECT_EQ(socket->peer().to_string(), "unix:" + path);
+  EXPECT_EQ(accept_one(listener).state, Listener::Accepted::State::kOk);
+  listener.remove_path();
+  const auto gone = Socket::start_connect(address);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().os_errno(), ENOENT);
+  EXPECT_EQ(gone.error().message(),
+            "unix:" + path +
+                ": cannot connect (No such file or directory); check the path, and that this user "
+                "may write to it");
+}
+
+TEST(SocketConnect, AFailureNamesTheAddressAndTheCure) {
+  EXPECT_EQ(connect_failure(ip("127.0.0.1", 8080), ECONNREFUSED).message(),
+            "127.0.0.1:8080: cannot connect (Connection refused); check that the server runs, and "
+            "its port");
+  EXPECT_EQ(connect_failure(ip("2001:db8::1", 80), ETIMEDOUT).message(),
+            "[2001:db8::1]:80: cannot connect (Connection timed out); check the address, the "
+            "network and firewalls");
+  EXPECT_EQ(connect_failure(ip("127.0.0.1", 80), EMFILE).os_errno(), EMFILE);
 }
 
 }  // namespace
