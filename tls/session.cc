@@ -284,9 +284,7 @@ std::string Session::cipher() const {
 
 std::string Session::peer_subject() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_);
-  const bool verified =
-      SSL_get_verify_mode(ssl_) != SSL_VERIFY_NONE && SSL_get_verify_result(ssl_) == X509_V_OK;
-  if (certificate == nullptr || !verified) return {};
+  if (certificate == nullptr || SSL_get_verify_result(ssl_) != X509_V_OK) return {};
   clear_errors();
   std::string subject;
   BIO* text = BIO_new(BIO_s_mem());
