@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/copy.h"
 
 namespace ws::deflate {
 namespace {
@@ -187,7 +188,8 @@ void Inflater::copy_stored(core::Buffer& out, std::size_t target_bytes) {
         in_message ? message_.data() + position : tail_.data() + (position - tail_start_);
     std::size_t count = std::min<std::size_t>(stored_left_, target_bytes - out.size());
     if (in_message) count = std::min(count, message_.size() - position);
-    out.append({from, count});
+    core::copy_large(out.prepare(count).data(), from, count);
+    out.commit(count);
     position += count;
     stored_left_ -= static_cast<std::uint32_t>(count);
   }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/copy.h"
 
 namespace ws::deflate {
 
@@ -28,8 +29,8 @@ void Window::append(core::ConstBytes bytes) {
   if (bytes.size() > bytes_max_) bytes = bytes.last(bytes_max_);
   if (ring_bytes_ < bytes_max_ && size_ + bytes.size() > ring_bytes_) grow(size_ + bytes.size());
   const std::size_t first = std::min<std::size_t>(bytes.size(), ring_bytes_ - next_);
-  std::memcpy(ring_.get() + next_, bytes.data(), first);
-  std::memcpy(ring_.get(), bytes.data() + first, bytes.size() - first);
+  core::copy_large(ring_.get() + next_, bytes.data(), first);
+  core::copy_large(ring_.get(), bytes.data() + first, bytes.size() - first);
   next_ = static_cast<std::uint32_t>(next_ + bytes.size()) & (ring_bytes_ - 1);
   size_ = static_cast<std::uint32_t>(std::min<std::size_t>(size_ + bytes.size(), ring_bytes_));
 }
