@@ -39,8 +39,10 @@ Index Deflater::index_for(std::size_t message_bytes, DeflateContext& context) {
     // Here memory counts: no more than one head for two bytes of window.
     const auto window_bits = static_cast<unsigned>(std::bit_width(window_bytes)) - 1;
     index.head_bits = std::min(window_bits - 1, kHeadBitsFast);
-    if (context.index_.empty())
-      context.index_.resize(slots(index.head_bits) + (better ? window_bytes : 0));
+    // Positions from before forget() must not be taken for some of today's, since parsers look
+    // wherever the index leads them within the window; 0 is the start of this message.
+    if (context.window_.size() == 0)
+      context.index_.assign(slots(index.head_bits) + (better ? window_bytes : 0), 0);
     index.heads = context.index_.data();
   } else {
     // Nothing is left of another message: what is sent depends on this one alone.

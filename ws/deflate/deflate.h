@@ -25,6 +25,19 @@ class DeflateContext {
       : window_(window_bits), level_(level), takeover_(takeover) {}
 
   bool takeover() const { return takeover_; }
+
+  // To be called for each compressed message the peer is sent that did not pass through this
+  // context, in the order they are sent: the peer's window moves on by bytes that ours lacks, and
+  // our distances would lead elsewhere. The next message is compressed as the very first was. That
+  // is always allowed. RFC 7692 s7.2.1: a sender "MAY take over the LZ77 sliding window used to
+  // build the last compressed message"; it need not, and a receiver cannot tell.
+  // No effect without takeover. cost: none, and at the next compress() of clearing the index, at
+  // most 80 KiB. Keeps the memory.
+  void forget() {
+    window_.clear();
+    position_ = 0;
+  }
+
   std::size_t held_bytes() const;  // on the heap
 
  private:

@@ -20,6 +20,7 @@ class Window {
   std::size_t held_bytes() const { return ring_bytes_; }  // on the heap
 
   void append(core::ConstBytes bytes);
+  void clear() { next_ = size_ = 0; }  // keeps the memory
 
   // The bytes from `back` bytes before the end on, as far as they lie in one piece: the rest is at
   // the start of the ring. back: 1 to size(). valid until: append().

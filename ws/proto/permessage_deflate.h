@@ -70,6 +70,11 @@ class PermessageDeflate {
   // and 1).
   [[nodiscard]] bool compress(core::ConstBytes message, core::Buffer& out);
 
+  // To be called when a message goes out with RSV1 set that compress() did not make, such as one
+  // compressed once, without takeover, for many connections: nothing sent before it is referred to
+  // any more. Has no effect without takeover. See deflate::DeflateContext::forget().
+  void forget_sent() { sending_.forget(); }
+
   // On the heap, for the contexts.
   std::size_t held_bytes() const { return receiving_.held_bytes() + sending_.held_bytes(); }
 

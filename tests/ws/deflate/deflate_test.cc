@@ -111,6 +111,41 @@ TEST(Deflate, RefersToEarlierMessagesWithTakeover) {
   }
 }
 
+// However much went before, and however far positions in the stream have wrapped around.
+TEST(Deflate, MakesOfAMessageWhatANewContextWouldAfterForgetting) {
+  Rng rng(11);
+  const std::string text = test::prose(rng, 200'000);
+  for (const Level level : kLevels) {
+    for (unsigned bits = kWindowBitsMin; bits <= kWindowBitsMax; ++bits) {
+      DeflateContext used(level, bits, true);
+      for (int round = 0; round < 40; ++round) {
+        const std::size_t size = rng.below(std::size_t{1} << rng.below(18));
+        (void)compress(text.substr(rng.below(1000), size), used);
+        const std::size_t held = used.held_bytes();
+        used.forget();
+        EXPECT_EQ(used.held_bytes(), held);
+        DeflateContext fresh(level, bits, true);
+        for (int i = 0; i < 3; ++i) {
+          const std::string message = text.substr(rng.below(1000), rng.below(3000));
+          ASSERT_TRUE(compress(message, used) == compress(message, fresh));
+        }
+      }
+    }
+  }
+}
+
+TEST(Deflate, ForgettingMakesNoDifferenceWithoutTakeover) {
+  Rng rng(12);
+  const std::string text = test::prose(rng, 3000);
+  for (const Level level : kLevels) {
+    DeflateContext context(level, 15, false);
+    const Payload expected = compress(text, context);
+    context.forget();
+    EXPECT_EQ(compress(text, context), expected);
+    EXPECT_EQ(context.held_bytes(), 0u);
+  }
+}
+
 TEST(Deflate, IsReadBackAtEverySize) {
   Rng rng(3);
   const std::string text = test::prose(rng, 700);

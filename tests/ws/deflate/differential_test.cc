@@ -261,6 +261,55 @@ TEST_F(Differential, ZlibDecodesWhatWeWriteAtEveryLevelWindowAndMode) {
   }
 }
 
+// Whether one zlib stream, which takes over, makes `text` of its next message.
+bool zlib_reads(const Libz& libz, ZStream& z, core::ConstBytes message, std::string_view text) {
+  Payload in(message.begin(), message.end());
+  in.insert(in.end(), std::begin(kTail), std::end(kTail));
+  Payload out(text.size() + 1);
+  z.next_in = in.data();
+  z.avail_in = static_cast<unsigned>(in.size());
+  z.next_out = out.data();
+  z.avail_out = static_cast<unsigned>(out.size());
+  return libz.inflate(&z, test::kZSyncFlush) == test::kZOk && z.avail_in == 0 && z.avail_out == 1 &&
+         std::ranges::equal(bytes_of(text), std::span(out).first(text.size()));
+}
+
+// What a fan-out does: some messages are compressed once for many connections, without any context,
+// and go out between those that take over. To the receiver all are one stream.
+TEST_F(Differential, MessagesCompressedForManyGoBetweenThoseOfAContextThatForgets) {
+  Rng rng(9);
+  Deflater deflater;
+  core::Buffer compressed;
+  for (const Level level : {Level::kFast, Level::kBetter}) {
+    for (const unsigned bits : {8u, 9u, 12u, 15u}) {
+      for (const bool random : {false, true}) {
+        DeflateContext own(level, bits, true);
+        DeflateContext shared(level, bits, false);
+        InflateContext ours(bits, true);
+        ZStream theirs{};
+        ASSERT_EQ(libz_->inflate_init(&theirs, static_cast<int>(bits)), test::kZOk);
+        std::string text;
+        for (unsigned i = 0; i < 1500; ++i) {
+          // Random data has matches where it comes again.
+          if (!random || i % 4 == 0) {
+            const std::size_t size = rng.chance(5) ? 40'000 : rng.between(1, 400);
+            text = random ? test::noise(rng, size) : test::json_event(rng, i);
+          }
+          const bool fan_out = rng.chance(30);
+          compressed.clear();
+          deflater.compress(bytes_of(text), fan_out ? shared : own, compressed);
+          if (fan_out) own.forget();
+          ++streams_;
+          ASSERT_EQ(inflate(compressed.bytes(), ours), InflateStatus::kOk);
+          ASSERT_TRUE(output() == text);
+          ASSERT_TRUE(zlib_reads(*libz_, theirs, compressed.bytes(), text));
+        }
+        libz_->inflate_end(&theirs);
+      }
+    }
+  }
+}
+
 void mutate(Payload& message, Rng& rng) {
   for (std::size_t changes = rng.between(1, 3); changes > 0 && !message.empty(); --changes) {
     const std::size_t at = rng.chance(40) ? rng.below(std::min<std::size_t>(message.size(), 40))

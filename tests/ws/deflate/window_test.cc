@@ -40,6 +40,26 @@ TEST(Window, GrowsInPowersOfTwoUpToItsSize) {
   EXPECT_EQ(window.size(), 1024u);
 }
 
+TEST(Window, ClearedItKeepsItsMemoryAndBeginsAnew) {
+  for (const std::size_t before : {5u, 200u, 1024u, 3000u}) {
+    Window window(10);
+    window.append(bytes_of(std::string(before, 'a')));
+    const std::size_t held = window.held_bytes();
+    window.clear();
+    EXPECT_EQ(window.size(), 0u);
+    EXPECT_EQ(window.held_bytes(), held);
+    std::string all;
+    for (const char c : {'b', 'c', 'd', 'e'}) {
+      const std::string part(300, c);
+      window.append(bytes_of(part));
+      all += part;
+      const std::size_t size = std::min<std::size_t>(all.size(), 1024);
+      ASSERT_EQ(window.size(), size);
+      ASSERT_EQ(tail(window, size), all.substr(all.size() - size));
+    }
+  }
+}
+
 TEST(Window, KeepsTheLastBytesOfAnySequence) {
   test::Rng rng(1);
   for (unsigned bits = kWindowBitsMin; bits <= kWindowBitsMax; ++bits) {

@@ -176,6 +176,32 @@ TEST(PermessageDeflate, RefersToEarlierMessagesExactlyWhereItMay) {
   }
 }
 
+// A message compressed for many connections, without takeover, goes out between those of this one.
+TEST(PermessageDeflate, RefersToNothingFromBeforeAMessageItDidNotMake) {
+  Rng rng(10);
+  const std::string own = test::prose(rng, 200);
+  const std::string other_text = test::json_event(rng, 1);
+  for (const Role sender : {Role::kServer, Role::kClient}) {
+    for (const Agreed& agreed : all_agreements()) {
+      SCOPED_TRACE(shown(agreed));
+      PermessageDeflate from(engine(), sender, agreed.parameters, kTakeoverOptions);
+      PermessageDeflate to(engine(), other(sender), agreed.parameters, kTakeoverOptions);
+      deflate::DeflateContext many(DeflateLevel::kFast, agreed.bits(sender), false);
+      for (int i = 0; i < 4; ++i) {
+        core::Buffer compressed;
+        ASSERT_TRUE(from.compress(bytes_of(own), compressed));
+        expect_text(decode(to, compressed.bytes()), own);
+        compressed.clear();
+        engine().deflater.compress(bytes_of(other_text), many, compressed);
+        const std::size_t held = from.held_bytes();
+        from.forget_sent();
+        EXPECT_EQ(from.held_bytes(), held);
+        expect_text(decode(to, compressed.bytes()), other_text);
+      }
+    }
+  }
+}
+
 // Row C7: a server receives by client_no_context_takeover, a client by server_no_context_takeover.
 TEST(PermessageDeflate, ReceivesByTheFlagOfItsPeer) {
   const Payload hello = {0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
