@@ -1,7 +1,8 @@
 # make          builds libws.a and wsd            make run    installs what is missing, builds, starts ./wsd
 # make test     installs, builds, runs all tests  make help   lists the rest
 #
-# Objects live in build/VARIANT/: release (default), asan (address + undefined behaviour) and tsan (threads).
+# Objects live in build/VARIANT/: release (default), debug (names misuse of the library), asan (address + undefined
+# behaviour) and tsan (threads).
 VARIANT ?= release
 B := build/$(VARIANT)
 
@@ -9,6 +10,7 @@ CXXFLAGS ?= -O2 -g
 required_flags := -std=c++20 -I. -pthread -MMD -MP -Wall -Wextra -Wshadow -Wconversion -Werror \
   -DOPENSSL_NO_DEPRECATED -DOPENSSL_API_COMPAT=30000
 flags_release := -DNDEBUG
+flags_debug := -O0
 flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 flags_tsan := -O1 -g1 -fsanitize=thread
 flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags_$(VARIANT)))
@@ -24,13 +26,16 @@ test_sources := $(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tes
 # Threads are in core, net and the engine; what is pure or runs in a child process has none to offer.
 test_sources_tsan := $(filter-out %/tidy_test.cc tests/conformance/%_test.cc tests/tls/% tests/ws/proto/% \
   tests/ws/deflate/% tests/ws/daemon/% tests/e2e/%,$(test_sources))
+# What is installed is not instrumented.
+test_sources_asan := $(filter-out %/install_test.cc,$(test_sources))
 test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
 bench_mains := $(shell grep -ls '^int main' bench/*.cc)
 bench_helpers := $(call objects,$(filter-out $(bench_mains),$(wildcard bench/*.cc)))
 bench_programs := $(patsubst bench/%.cc,$(B)/bench/%,$(bench_mains))
+examples := $(patsubst ws/examples/%.cc,$(B)/examples/%,$(wildcard ws/examples/*.cc))
 
 .DELETE_ON_ERROR:
-.PHONY: all run test check asan tsan fuzz bench deps test-deps install clean help
+.PHONY: all run test check asan tsan fuzz bench examples deps test-deps install uninstall clean help
 .SECONDARY:
 
 all: libws.a wsd
@@ -51,9 +56,14 @@ $(B)/wsd: $(daemon_objects) $(B)/libws.a
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ $(libraries)
 
-$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a
+$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a | $(examples)
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
+
+$(examples): $(B)/examples/%: $(B)/ws/examples/%.o $(B)/libws.a
+	@echo "  link $@"
+	@mkdir -p $(@D)
+	@$(CXX) $(flags) $^ -o $@ $(libraries)
 
 $(bench_programs): $(B)/bench/%: $(B)/bench/%.o $(bench_helpers) $(B)/libws.a
 	@echo "  link $@"
@@ -91,12 +101,14 @@ build/fuzz/%: tests/fuzz/%.cc $(fuzz_sources) $(wildcard core/*.h ws/deflate/*.h
 
 bench: all
 	@$(MAKE) --no-print-directory $(bench_programs)
+examples: $(examples)
 
 # have=package pairs: a command or a file that tells whether the Debian package is there.
 build_needs := g++=g++ /usr/include/openssl/ssl.h=libssl-dev
 test_needs := $(build_needs) /usr/include/gtest/gtest.h=libgtest-dev
 client_needs := /usr/lib/python3/dist-packages/websockets=python3-websockets curl=curl
 node_needs := node=nodejs npm=npm
+install_needs := cmake=cmake pkg-config=pkgconf clang++=clang
 missing = $(strip $(foreach need,$(1),$(shell \
   command -v $(firstword $(subst =, ,$(need))) >/dev/null || [ -e $(firstword $(subst =, ,$(need))) ] || echo $(lastword $(subst =, ,$(need))))))
 sudo := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -109,23 +121,38 @@ endef
 
 deps:
 	$(call install,$(build_needs))
-# Other people's clients, for the end-to-end tests; without a registry these skip themselves and say so.
+# Other people's clients, and what may use an installed library, for the end-to-end tests; without a registry these
+# skip themselves and say so.
 test-deps:
 	$(call install,$(test_needs))
 	-$(call install,$(client_needs))
 	-$(call install,$(node_needs))
+	-$(call install,$(install_needs))
 	-@[ -d build/clients/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix build/clients ws@8
 
 PREFIX ?= /usr/local
-install: all
-	install -D -m 755 wsd $(DESTDIR)$(PREFIX)/bin/wsd
-	install -D -m 644 libws.a $(DESTDIR)$(PREFIX)/lib/libws.a
-	@for h in $$(grep -l '^// Public' */*.h */*/*.h); do install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/ws/$$h; done
+prefix := $(abspath $(PREFIX))
+to := $(DESTDIR)$(prefix)
+version := $(shell sed -n 's/.*kVersion = "\(.*\)".*/\1/p' ws/version.h)
+fill := sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(version)|'
+# Programs say <ws/ws.h> and headers name each other from the root, so the root is $(prefix)/include/ws.
+install: $(B)/libws.a $(B)/wsd
+	install -D -m 755 $(B)/wsd $(to)/bin/wsd
+	install -D -m 644 $(B)/libws.a $(to)/lib/libws.a
+	for h in $$(grep -l '^// Public' */*.h */*/*.h); do install -D -m 644 $$h $(to)/include/ws/$$h || exit 1; done
+	install -d $(to)/lib/pkgconfig $(to)/lib/cmake/ws
+	$(fill) ws/package/ws.pc.in >$(to)/lib/pkgconfig/ws.pc
+	$(fill) ws/package/ws-config-version.cmake.in >$(to)/lib/cmake/ws/ws-config-version.cmake
+	install -m 644 ws/package/ws-config.cmake $(to)/lib/cmake/ws
+
+uninstall:
+	rm -rf $(to)/bin/wsd $(to)/lib/libws.a $(to)/include/ws $(to)/lib/pkgconfig/ws.pc $(to)/lib/cmake/ws
 
 clean:
 	rm -rf build libws.a wsd
 
 help:
-	@echo "make all run test check asan tsan fuzz bench deps install clean; VARIANT=release|asan|tsan, CXX, CXXFLAGS, T, PREFIX"
+	@echo "make all run test check asan tsan fuzz bench examples deps install uninstall clean;" \
+	  "VARIANT=release|debug|asan|tsan, CXX, CXXFLAGS, T, PREFIX, DESTDIR"
 
 -include $(shell find build -name '*.d' 2>/dev/null)

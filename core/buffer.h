@@ -1,4 +1,4 @@
-// Internal. A growable run of bytes, consumed from the front.
+// Public. A growable run of bytes, consumed from the front.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Internal. Spare buffers that stay warm: one pool per reactor thread.
+// Public. Spare buffers that stay warm: one pool per reactor thread.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Internal. Assertions for bugs of ours; never for bytes a peer sent.
+// Public. Assertions for bugs of ours; never for bytes a peer sent.
 #pragma once
 
 #include <cstdio>
@@ -19,6 +19,14 @@ namespace ws::core {
   (__builtin_expect(static_cast<bool>(condition), 1) \
        ? (void)0                                     \
        : ::ws::core::check_failed(__FILE__, __LINE__, #condition))
+
+// For what a program that uses the library got wrong, where going on is harmless: debug builds name
+// it with its cure and abort, release builds carry on.
+#ifdef NDEBUG
+#define WS_MISUSE(what) ((void)0)
+#else
+#define WS_MISUSE(what) ::ws::core::check_failed(__FILE__, __LINE__, "misuse: " what)
+#endif
 
 // Debug builds only: for facts inside per-message and per-byte paths.
 #ifdef NDEBUG

@@ -1,4 +1,4 @@
-// Internal. Numbers in network byte order.
+// Public. Numbers in network byte order.
 #pragma once
 
 #include <bit>

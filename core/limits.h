@@ -11,8 +11,9 @@ struct Limits {
   // The opening handshake.
   std::uint32_t request_head_bytes = 8 * 1024;
   std::uint32_t request_target_bytes = 8 * 1024;
-  std::uint32_t request_headers = 100;
-  std::uint32_t handshake_ms = 10'000;  // absolute, from accept, TLS included
+  std::uint32_t request_headers = 100;            // of an answer to a client as well
+  std::uint32_t response_head_bytes = 16 * 1024;  // of it
+  std::uint32_t handshake_ms = 10'000;            // absolute, from accept or connect, TLS included
 
   // Messages.
   std::uint64_t message_bytes = 16 * 1024 * 1024;  // at most 1 GiB
@@ -25,6 +26,10 @@ struct Limits {
   // Output a peer does not take.
   std::uint32_t queue_high_bytes = 256 * 1024;       // pauses reading from that peer
   std::uint32_t queue_max_bytes = 16 * 1024 * 1024;  // plus one message: beyond it, close 1013
+
+  // Topics.
+  std::uint32_t subscriptions = 1'024;                   // of one connection
+  std::uint32_t publish_queue_bytes = 64 * 1024 * 1024;  // that wait for another thread
 
   // Silence and closing.
   std::uint32_t ping_after_ms = 30'000;

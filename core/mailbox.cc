@@ -19,26 +19,38 @@ Mailbox::Mailbox() : wake_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
 }
 
 Mailbox::~Mailbox() {
-  // The destructor of what a task owns may post again, so the inbox must not die while it is
-  // walked.
-  while (!inbox_.empty()) {
-    std::vector<Task> unrun = std::exchange(inbox_, {});
+  close();
+}
+
+void Mailbox::close() {
+  for (;;) {
+    std::vector<Task> unrun;
+    {
+      const std::lock_guard lock(mutex_);
+      unrun.swap(inbox_);
+      has_mail_.store(false);
+      closed_ = unrun.empty();
+    }
+    if (unrun.empty()) return;
+    // Unlocked: the destructor of what a task owns may post again.
     for (Task& task : unrun) task = Task();
   }
 }
 
-void Mailbox::post(Task task) {
+bool Mailbox::post(Task task) {
   {
     const std::lock_guard lock(mutex_);
+    if (closed_) return false;  // and the task goes with this call's end, unlocked
     inbox_.push_back(std::move(task));
     has_mail_.store(true);
   }
   // Of the producers that find the reactor asleep, one wakes it.
-  if (!asleep_.load() || !asleep_.exchange(false)) return;
+  if (!asleep_.load() || !asleep_.exchange(false)) return true;
   const std::uint64_t one = 1;
   // EAGAIN would mean a full counter, and a full counter is awake; nothing else can fail.
   while (::write(wake_fd_.get(), &one, sizeof one) < 0 && errno == EINTR) {
   }
+  return true;
 }
 
 bool Mailbox::prepare_sleep() {

@@ -114,6 +114,23 @@ void Reactor::run_turn() {
       dispatch_(owner_, id, wake_reasons(events[i].events));
     }
   }
+  work();
+}
+
+void Reactor::turn_at(std::uint64_t now_ms) {
+  ++turn_;
+  now_ms_ = now_ms;
+  running_.swap(ready_);
+  work();
+}
+
+bool Reactor::has_work() {
+  return !ready_.empty() || !dirty_.empty() || !retired_.empty() || !mailbox_.empty() ||
+         timers_.next_wake_ms() <= now_ms_;
+}
+
+// The steps behind the events.
+void Reactor::work() {
   dispatch_running(kResume);
   mailbox_.run_all();
   timers_.advance(now_ms_, [this](TimerNode& node) { dispatch_(owner_, node.owner, kTimer); });

@@ -56,15 +56,24 @@ class Reactor {
   // Counts turns; tells "already counted in this turn" for per-turn budgets.
   std::uint64_t turn() const { return turn_; }
 
-  void post(Task task) { mailbox_.post(std::move(task)); }  // thread: any
-  void run();                                               // until stop()
-  void stop();                                              // thread: any
+  // thread: any. false: after close_mailbox(), and the task was destroyed unrun.
+  bool post(Task task) { return mailbox_.post(std::move(task)); }
+  void run();  // until stop()
+  // When run() will not be called again: nobody is to wait for a task that came too late.
+  void close_mailbox() { mailbox_.close(); }
+  // One turn at a time that the caller chooses, without waiting and without looking at descriptors.
+  // Instead of run(), for programs without sockets.
+  void turn_at(std::uint64_t now_ms);
+  // Whether such a turn would have something to do.
+  bool has_work();
+  void stop();  // thread: any
   bool in_thread() const {
     return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
  private:
   void run_turn();
+  void work();
   int sleep_ms();
   void set_alarm(std::uint64_t at_ms);
   void dispatch_running(std::uint32_t wake);

@@ -1,6 +1,6 @@
 #include "core/shared_bytes.h"
 
-#include <cstring>
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -8,12 +8,15 @@
 
 namespace ws::core {
 
-SharedBytes::SharedBytes(ConstBytes content) {
-  if (content.empty()) return;
-  WS_CHECK(content.size() <= UINT32_MAX);
-  void* memory = ::operator new(sizeof(Block) + content.size());
-  block_ = ::new (memory) Block{.size = static_cast<std::uint32_t>(content.size())};
-  std::memcpy(static_cast<void*>(block_ + 1), content.data(), content.size());
+SharedBytes::SharedBytes(ConstBytes front, ConstBytes back) {
+  const std::size_t size = front.size() + back.size();
+  if (size == 0) return;
+  WS_CHECK(size <= UINT32_MAX);
+  void* memory = ::operator new(sizeof(Block) + size);
+  block_ = ::new (memory) Block{.size = static_cast<std::uint32_t>(size)};
+  auto* bytes = reinterpret_cast<std::uint8_t*>(block_ + 1);
+  std::copy(front.begin(), front.end(), bytes);
+  std::copy(back.begin(), back.end(), bytes + front.size());
 }
 
 SharedBytes::SharedBytes(const SharedBytes& other) : block_(other.block_) {

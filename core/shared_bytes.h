@@ -14,7 +14,8 @@ namespace ws::core {
 class SharedBytes {
  public:
   SharedBytes() = default;
-  explicit SharedBytes(ConstBytes content);
+  explicit SharedBytes(ConstBytes content) : SharedBytes(content, {}) {}
+  SharedBytes(ConstBytes front, ConstBytes back);  // one behind the other
   SharedBytes(const SharedBytes& other);
   SharedBytes(SharedBytes&& other) noexcept;
   SharedBytes& operator=(SharedBytes other) noexcept;

@@ -46,6 +46,12 @@ class Slab {
     return slot.generation == id.generation && slot.next_free == kLive ? slot.object() : nullptr;
   }
 
+  // Whether `object`, which a slab that still exists once gave out, is alive. thread: the owner's.
+  static bool is_live(const T& object) {
+    // Its bytes are the first member of its slot.
+    return reinterpret_cast<const Slot*>(&object)->next_free == kLive;
+  }
+
   // Destroys the object; from here on `id` is stale.
   void erase(Id id) {
     T* object = find(id);

@@ -65,6 +65,7 @@ core::Result<Socket> Socket::start_connect(const Address& address) {
 }
 
 int Socket::connect_error() const {
+  if (memory_ != 0) return 0;
   int why = 0;
   socklen_t size = sizeof why;
   WS_CHECK(::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &why, &size) == 0);
@@ -73,6 +74,7 @@ int Socket::connect_error() const {
 
 Transfer Socket::read(core::Bytes into) {
   WS_CHECK(!into.empty());  // recv(2) answers 0 to no room as it does to a FIN
+  if (memory_ != 0) return MemorySockets::read(memory_, into, {});
   ssize_t count;
   do {
     count = ::recv(fd_.get(), into.data(), into.size(), 0);
@@ -82,6 +84,7 @@ Transfer Socket::read(core::Bytes into) {
 
 Transfer Socket::read(core::Bytes first, core::Bytes second) {
   WS_CHECK(!first.empty() || !second.empty());
+  if (memory_ != 0) return MemorySockets::read(memory_, first, second);
   iovec parts[2] = {{first.data(), first.size()}, {second.data(), second.size()}};
   msghdr message{};
   message.msg_iov = parts;
@@ -96,6 +99,7 @@ Transfer Socket::read(core::Bytes first, core::Bytes second) {
 Transfer Socket::write(std::span<const iovec> parts) {
   WS_CHECK(!parts.empty());
   WS_CHECK(parts.size() <= kPartsMax);
+  if (memory_ != 0) return MemorySockets::write(memory_, parts);
   std::size_t wanted = 0;
   for (const iovec& part : parts) wanted += part.iov_len;
   msghdr message{};
@@ -115,17 +119,32 @@ Transfer Socket::write(std::span<const iovec> parts) {
           .state = sent == wanted ? Transfer::State::kOk : Transfer::State::kBlocked};
 }
 
+Socket& Socket::operator=(Socket&& other) noexcept {
+  close();
+  fd_ = std::move(other.fd_);
+  memory_ = std::exchange(other.memory_, 0);
+  return *this;
+}
+
+void Socket::close() {
+  fd_.reset();
+  if (memory_ != 0) MemorySockets::close(std::exchange(memory_, 0));
+}
+
 void Socket::shut_down_write() {
+  if (memory_ != 0) return MemorySockets::shut_down_write(memory_);
   ::shutdown(fd_.get(), SHUT_WR);  // fails only when the peer is gone, which the next read tells
 }
 
 void Socket::abort_on_close() {
+  if (memory_ != 0) return MemorySockets::abort_on_close(memory_);
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   // Fails only for a descriptor that is no socket.
   WS_CHECK(::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
 }
 
 Address Socket::peer() const {
+  if (memory_ != 0) return Address();
   sockaddr_storage address;
   socklen_t size = sizeof address;
   auto* out = reinterpret_cast<sockaddr*>(&address);

@@ -12,6 +12,7 @@
 #include "core/fd.h"
 #include "core/result.h"
 #include "net/address.h"
+#include "net/memory_socket.h"
 
 namespace ws::net {
 
@@ -27,13 +28,18 @@ struct Transfer {
   } state = State::kOk;
 };
 
-// thread: one.
+// A descriptor, or an end of a connection in memory (memory_socket.h). thread: one.
 class Socket {
  public:
   static constexpr std::size_t kPartsMax = 1024;  // IOV_MAX: sendmsg(2) takes no more
 
   Socket() = default;
   explicit Socket(core::Fd fd) : fd_(std::move(fd)) {}
+  explicit Socket(MemorySockets::Handle memory) : memory_(memory) {}
+  Socket(Socket&& other) noexcept
+      : fd_(std::move(other.fd_)), memory_(std::exchange(other.memory_, 0)) {}
+  Socket& operator=(Socket&& other) noexcept;
+  ~Socket() { close(); }
 
   // Begins a connection; TCP_NODELAY is on where there is TCP. It is made or has failed when the
   // socket becomes writable or hangs up: then ask connect_error().
@@ -43,6 +49,7 @@ class Socket {
   int connect_error() const;
 
   int fd() const { return fd_.get(); }
+  MemorySockets::Handle memory() const { return memory_; }  // 0: it is a descriptor
   // One recv(2). EINTR is retried. in: at least one byte of room.
   Transfer read(core::Bytes into);
   // One recvmsg(2) that fills `first`, then `second`. in: at least one byte of room in all.
@@ -54,10 +61,11 @@ class Socket {
   // Makes close() send RST at once and forget unsent bytes.
   void abort_on_close();
   Address peer() const;  // empty when the peer is already gone
-  void close() { fd_.reset(); }
+  void close();
 
  private:
   core::Fd fd_;
+  MemorySockets::Handle memory_ = 0;
 };
 
 // One line naming the address and the cure. in: the errno of an attempt to connect.

@@ -155,7 +155,7 @@ bool Transport::flush(Scratch& scratch) {
   return true;
 }
 
-bool Transport::finish(Scratch& scratch) {
+bool Transport::finish(Scratch& scratch, Fin fin) {
   WS_CHECK(!pending());
   if (session_) {
     session_->close_notify();
@@ -164,7 +164,7 @@ bool Transport::finish(Scratch& scratch) {
     if (!flush(scratch)) return false;
     session_->pending().release();
   }
-  socket_.shut_down_write();
+  if (fin == Fin::kSend) socket_.shut_down_write();
   return true;
 }
 

@@ -71,8 +71,10 @@ class Transport {
   bool handshaking() const { return session_ && !session_->established(); }
   const tls::Session* session() const { return session_.get(); }
 
-  // Ends our direction: close_notify, FIN. Only when nothing is pending.
-  [[nodiscard]] bool finish(Scratch& scratch);
+  // Ends our direction: close_notify, then FIN unless that is left to the peer for now. Only when
+  // nothing is pending. false: the connection is gone.
+  enum class Fin : std::uint8_t { kSend, kLater };
+  [[nodiscard]] bool finish(Scratch& scratch, Fin fin = Fin::kSend);
   Socket& socket() { return socket_; }
 
  private:

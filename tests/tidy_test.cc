@@ -86,8 +86,8 @@ TEST(Tidy, TheTopLevelIsTheHouse) {
 }
 
 TEST(Tidy, EveryFolderHasAReadme) {
-  for (const char* folder :
-       {"core", "tls", "net", "ws", "ws/proto", "ws/deflate", "ws/daemon", "bench", "tests"}) {
+  for (const char* folder : {"core", "tls", "net", "ws", "ws/proto", "ws/deflate", "ws/daemon",
+                             "ws/examples", "bench", "tests"}) {
     std::ifstream in(std::string(folder) + "/README.md");
     ASSERT_TRUE(in) << folder;
     const auto lines = std::count(std::istreambuf_iterator<char>(in), {}, '\n');
@@ -143,7 +143,6 @@ TEST(Tidy, SystemHeadersStayWhereTheyBelong) {
 }
 
 TEST(Tidy, HeadersSayWhoTheyAreFor) {
-  std::set<std::string> public_headers;
   for (const File& file : sources()) {
     if (!is_header(file)) continue;
     ASSERT_GE(file.lines.size(), 2u) << file.path;
@@ -151,16 +150,51 @@ TEST(Tidy, HeadersSayWhoTheyAreFor) {
     EXPECT_TRUE(role.starts_with("// Public. ") || role.starts_with("// Internal. ")) << file.path;
     EXPECT_NE(std::find(file.lines.begin(), file.lines.end(), "#pragma once"), file.lines.end())
         << file.path;
-    if (role.starts_with("// Public.")) public_headers.insert(file.path);
   }
+}
+
+// Headers of ours that each file includes, as "ws/ws.h" or, in an example, as <ws/ws.h>.
+std::map<std::string, std::set<std::string>> includes_of_ours() {
+  std::map<std::string, std::set<std::string>> includes;
   for (const File& file : sources()) {
-    if (!public_headers.contains(file.path)) continue;
     for (const std::string& line : file.lines) {
-      if (const std::string target = included(line, '"'); !target.empty()) {
-        EXPECT_TRUE(public_headers.contains(target))
-            << file.path << " is public, " << target << " is not";
+      for (const char open : {'"', '<'}) {
+        const std::string target = included(line, open);
+        if (rank(target) >= 0) includes[file.path].insert(target);
       }
     }
+  }
+  return includes;
+}
+
+// What is installed: those marked so are what ws/ws.h and the examples lead to, no more, no less.
+TEST(Tidy, PublicHeadersAreWhatProgramsNeed) {
+  std::set<std::string> marked;
+  for (const File& file : sources()) {
+    if (is_header(file) && file.lines[0].starts_with("// Public.")) marked.insert(file.path);
+  }
+  const auto includes = includes_of_ours();
+  std::set<std::string> needed;
+  std::vector<std::string> found{"ws/ws.h"};
+  for (const auto& [path, targets] : includes) {
+    if (path.starts_with("ws/examples/")) found.insert(found.end(), targets.begin(), targets.end());
+  }
+  while (!found.empty()) {
+    const std::string path = found.back();
+    found.pop_back();
+    if (!needed.insert(path).second) continue;
+    if (const auto more = includes.find(path); more != includes.end()) {
+      found.insert(found.end(), more->second.begin(), more->second.end());
+    }
+  }
+  EXPECT_EQ(marked, needed);
+}
+
+TEST(Tidy, ExamplesIncludeAsProgramsDo) {
+  for (const File& file : sources()) {
+    if (!file.path.starts_with("ws/examples/")) continue;
+    EXPECT_FALSE(is_header(file)) << file.path << ": each stands for itself";
+    for (const std::string& line : file.lines) EXPECT_EQ(included(line, '"'), "") << file.path;
   }
 }
 
@@ -193,7 +227,8 @@ TEST(Tidy, EverySourceIncludesItsHeaderFirst) {
 
 TEST(Tidy, EverySourceHasATest) {
   for (const File& file : sources()) {
-    if (is_header(file) || in(file.path, {"bench/", "tests/"})) continue;
+    // tests/ws/examples_test.cc has all the examples.
+    if (is_header(file) || in(file.path, {"bench/", "tests/", "ws/examples/"})) continue;
     const std::string test = "tests/" + file.path.substr(0, file.path.size() - 3) + "_test.cc";
     const bool elsewhere = kTestedElsewhere.contains(file.path);
     EXPECT_NE(fs::exists(test), elsewhere)

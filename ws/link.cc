@@ -9,6 +9,13 @@
 #include "ws/shard.h"
 
 namespace ws {
+namespace {
+
+MessageType type_of(proto::Opcode opcode) {
+  return opcode == proto::Opcode::kText ? MessageType::kText : MessageType::kBinary;
+}
+
+}  // namespace
 
 using proto::Event;
 using proto::Opcode;
@@ -17,20 +24,22 @@ using TransportState = net::Transport::State;
 Link::Link(core::Id id, Shard& shard, net::Transport transport, IpCounts::Entry* ip, bool refuse)
     : shard_(shard),
       transport_(std::move(transport)),
-      protocol_(shard.protocol_config()),
+      protocol_(shard.protocol_config(proto::Role::kServer, false)),
       ip_(ip),
       alive_ms_(static_cast<std::uint32_t>(shard.reactor().now_ms())) {
   timer_.owner = id;
   const Limits& limits = shard.limits();
-  opening_.reset(
-      new Opening{.parser = proto::RequestParser({.head_bytes_max = limits.request_head_bytes,
-                                                  .target_bytes_max = limits.request_target_bytes,
-                                                  .headers_max = limits.request_headers}),
-                  .refuse = refuse});
+  opening_ = std::make_unique<LinkOpening>();
+  opening_->parser = std::make_unique<proto::RequestParser>(
+      proto::RequestParser::Config{.head_bytes_max = limits.request_head_bytes,
+                                   .target_bytes_max = limits.request_target_bytes,
+                                   .headers_max = limits.request_headers});
+  opening_->refuse = refuse;
   arm(limits.handshake_ms);
 }
 
 Link::~Link() {
+  if (extra_) shard_.topics().unsubscribe_all(extra_->subscriptions);
   shard_.reactor().timers().cancel(timer_);
   if (ip_ != nullptr) shard_.common().ip_counts.remove(ip_);
   shard_.common().connections.fetch_sub(1, std::memory_order_relaxed);
@@ -40,10 +49,13 @@ void Link::on_wake(std::uint32_t wake) {
   if ((wake & core::kResume) != 0) ready_ = false;
   if ((wake & core::kFlush) != 0) dirty_ = false;
   if (dead()) return;
-  shard_.set_current(this);
+  shard_.set_current_link(this);
   shard_.messages_left() = may_decode() ? shard_.limits().link_messages_per_turn : 0;
   if ((wake & core::kHangup) != 0) hangup_ = true;
   if ((wake & (core::kReadable | core::kHangup)) != 0) readable_ = true;
+  if (client_ && phase_ == Phase::kOpening && (wake & (core::kWritable | core::kHangup)) != 0) {
+    on_connect_event();
+  }
   if ((wake & core::kWritable) != 0) {
     writable_ = true;
     drain_queue();
@@ -51,21 +63,23 @@ void Link::on_wake(std::uint32_t wake) {
   if ((wake & core::kTimer) != 0) on_timer();
   if (readable_ || (wake & core::kResume) != 0) read_input();
   settle();
-  shard_.set_current(nullptr);
+  shard_.set_current_link(nullptr);
 }
 
 void Link::read_input() {
   if (undecoded_) decode_backlog();
   if (at_end_ && !undecoded_) return ended_by_peer();
   std::uint32_t bytes_left = shard_.limits().link_bytes_per_turn;
-  while (readable_ && !dead() && !paused_) {
+  while (readable_ && !dead() && reads()) {
     // No edge will remind us of what a budget leaves behind.
     if (bytes_left == 0 || shard_.messages_left() == 0) return make_ready();
     const bool handshake = phase_ == Phase::kOpening && transport_.handshaking();
     if (handshake && !shard_.take_tls_handshake()) return make_ready();
     read_once(bytes_left);
   }
-  if (undecoded_ && !dead() && !paused_) make_ready();
+  // A client whose upgrade is being thought about has given up: nobody needs the answer.
+  if (held_back_ && hangup_ && phase_ == Phase::kOpening) return drop(CloseCause::kPeer);
+  if (undecoded_ && !dead() && reads()) make_ready();
 }
 
 void Link::read_once(std::uint32_t& bytes_left) {
@@ -76,6 +90,8 @@ void Link::read_once(std::uint32_t& bytes_left) {
   const net::Transport::Input input = transport_.read(direct, shard_.scratch());
   const std::size_t bytes = input.direct + input.bytes.size();
   if (bytes > 0) alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  shard_.counters().bytes_received.add(bytes);
+  if (client_ && phase_ == Phase::kOpening) send_request();
   if (input.direct > 0) protocol_.payload_received(input.direct);
   if (bytes > 0) take_input(input.bytes);
   bytes_left -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, bytes_left));
@@ -87,7 +103,7 @@ void Link::read_once(std::uint32_t& bytes_left) {
 void Link::discard_input(std::uint32_t& bytes_left) {
   constexpr std::uint64_t kSpareBytes = 64 * 1024;
   const net::Transport::Discarded discarded = transport_.discard(shard_.scratch());
-  discarded_bytes_ += discarded.bytes;
+  discarded_bytes_ += static_cast<std::uint32_t>(discarded.bytes);
   if (discarded_bytes_ > shard_.limits().message_bytes + kSpareBytes) return drop(close_cause_);
   bytes_left -= static_cast<std::uint32_t>(std::min<std::size_t>(discarded.bytes, bytes_left));
   after_read(discarded.state);
@@ -118,7 +134,7 @@ void Link::after_read(TransportState state) {
 void Link::take_input(core::Bytes bytes) {
   switch (phase_) {
     case Phase::kOpening:
-      return take_request(bytes);
+      return client_ ? take_response(bytes) : take_request(bytes);
     case Phase::kOpen:
     case Phase::kClosing:
       return decode(bytes);
@@ -127,50 +143,20 @@ void Link::take_input(core::Bytes bytes) {
   }
 }
 
-void Link::take_request(core::Bytes bytes) {
-  const auto step = opening_->parser.feed(bytes);
-  if (step.state == proto::RequestParser::State::kMore) return;
-  if (step.state == proto::RequestParser::State::kRefused)
-    return refuse(refuse_request(step.status));
-  if (opening_->refuse || shard_.shutting_down()) return refuse(refuse_request(503));
-  OpeningAnswer answer =
-      answer_request(opening_->parser.head(), shard_.common().router, shard_.common().origins,
-                     transport_.session() != nullptr, shard_.common().deflate);
-  if (answer.status != 101) return refuse(std::move(answer));
-  sink().append(
-      {reinterpret_cast<const std::uint8_t*>(answer.response.data()), answer.response.size()});
-  if (answer.deflate) {
-    // A copy first: extra() may not be there yet, and only takeover needs it.
-    std::unique_ptr<Compressor> own;
-    protocol_ = proto::Protocol(shard_.compression().config_for(*answer.deflate, own));
-    if (own) extra().compressor = std::move(own);
-  }
-  open(*answer.handlers);
-  // Frames may follow the request in the same segment.
-  take_input(bytes.subspan(step.consumed));
-}
-
 void Link::open(const Handlers& handlers) {
-  opening_.reset();
   handlers_ = &handlers;
   phase_ = Phase::kOpen;
+  plain_ = !client_ && protocol_.config().extension_count == 0;
+  shard_.counters().opened.add(1);
   arm(shard_.limits().ping_after_ms);
   if (handlers.on_open) guard([&](Conn& conn) { handlers.on_open(conn); });
-}
-
-void Link::refuse(OpeningAnswer answer) {
-  log_event("request refused", answer.reason);
-  sink().append(
-      {reinterpret_cast<const std::uint8_t*>(answer.response.data()), answer.response.size()});
-  finish(CloseCode::kAbnormal, answer.reason, CloseCause::kProtocol);
 }
 
 // The one place where handlers run.
 template <class Callback>
 void Link::guard(Callback&& callback) {
-  Conn conn(*this);
   try {
-    return callback(conn);
+    return callback(*this);
   } catch (const std::exception& exception) {
     core::log(core::LogLevel::kError, "handler threw", {{"what", exception.what()}});
   } catch (...) {
@@ -187,9 +173,9 @@ void Link::decode(core::Bytes bytes) {
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
   core::Buffer& out = sink();
-  const bool compressed = protocol_.config().deflate != nullptr;
+  const bool transformed = protocol_.config().extension_count > 0;
   for (;;) {
-    if (messages_left == 0 || paused_) {
+    if (messages_left == 0 || !reads()) {
       undecoded_ = true;
       if (!protocol_.unread().empty()) extra().backlog.append(protocol_.unread());
       break;
@@ -197,7 +183,7 @@ void Link::decode(core::Bytes bytes) {
     const Event event = protocol_.next(out);
     if (event.kind == Event::Kind::kNone) break;
     --messages_left;
-    if (compressed) {
+    if (transformed) {
       shard_.spend_codec(event.payload.size());
       if (!may_decode()) messages_left = 0;
     }
@@ -213,7 +199,7 @@ void Link::decode(core::Bytes bytes) {
 // Compressed messages can be a thousand times the bytes that a link's budget is about, so what the
 // codecs may do in a turn is counted for all links together.
 bool Link::may_decode() const {
-  return protocol_.config().deflate == nullptr || !shard_.codec_spent();
+  return protocol_.config().extension_count == 0 || !shard_.codec_spent();
 }
 
 void Link::decode_backlog() {
@@ -227,47 +213,81 @@ void Link::decode_backlog() {
 // takes.
 [[gnu::noinline]] void Link::deliver(Opcode opcode, core::ConstBytes payload) {
   assembling_ = false;
-  if (!handlers_->on_message || phase_ != Phase::kOpen) return;
-  const auto type = opcode == Opcode::kText ? MessageType::kText : MessageType::kBinary;
-  const Message message{type, payload};
-  shard_.set_received_view(protocol_.header_in_front() ? payload : core::ConstBytes());
+  if (phase_ != Phase::kOpen) return;
+  shard_.counters().messages_received.add(1);
+  if (protocol_.config().chunks) [[unlikely]] {
+    return deliver_chunk({.opcode = opcode, .first = true, .last = true, .payload = payload});
+  }
+  if (!handlers_->on_message) return;
+  const Message message(type_of(opcode), payload);
+  const bool large_view = payload.size() >= kDirectBytes && protocol_.header_in_front();
+  if (large_view) shard_.set_received_view(payload);
   guard([&](Conn& conn) { handlers_->on_message(conn, message); });
-  shard_.set_received_view({});
+  if (large_view) shard_.set_received_view({});
+}
+
+void Link::deliver_chunk(const Event& event) {
+  const Chunk chunk{.type = type_of(event.opcode),
+                    .bytes = event.payload,
+                    .first = event.first,
+                    .last = event.last};
+  guard([&](Conn& conn) { handlers_->on_chunk(conn, chunk); });
 }
 
 void Link::handle(const Event& event) {
   switch (event.kind) {
+    case Event::Kind::kChunk:
+      if (event.last) assembling_ = false;
+      if (phase_ != Phase::kOpen) return;
+      if (event.last) shard_.counters().messages_received.add(1);
+      return deliver_chunk(event);
     case Event::Kind::kClosed: {
       const auto* text = reinterpret_cast<const char*>(event.payload.data());
       const CloseCause cause = phase_ == Phase::kClosing ? close_cause_ : CloseCause::kPeer;
+      if (extra_) extra_->close_reason.clear();
       return finish(event.code, {text, event.payload.size()}, cause);
     }
     case Event::Kind::kFailed:
       log_event("protocol error", proto::describe(event.error));
       return finish(event.code, proto::describe(event.error), CloseCause::kProtocol);
     case Event::Kind::kPing:
-    case Event::Kind::kPong:
+    case Event::Kind::kPong: {
       // What is torn from here on belongs to another frame.
       if (!protocol_.message_open()) assembling_ = false;
-      return;
+      const bool ping = event.kind == Event::Kind::kPing;
+      const auto& handler = ping ? handlers_->on_ping : handlers_->on_pong;
+      if (!handler || phase_ != Phase::kOpen) return;
+      return guard([&](Conn& conn) { handler(conn, event.payload); });
+    }
     case Event::Kind::kMessage:
     case Event::Kind::kNone:
       return;
   }
 }
 
-void Link::close(CloseCode code, std::string_view reason, CloseCause cause) {
+void Link::close_with(CloseCode code, std::string_view reason, CloseCause cause) {
+  // Who closes does not want it back, even if the peer was quicker.
+  if (client_ && cause == CloseCause::kLocal) extra_->dial->cancelled = true;
   if (phase_ != Phase::kOpen) return;
+  const bool sendable =
+      code == CloseCode::kNoStatus || proto::is_valid_close_code(static_cast<std::uint16_t>(code));
+  if (!sendable) code = CloseCode::kInternalError;
   protocol_.close(sink(), code, reason);
   phase_ = Phase::kClosing;
+  // The peer's answer has to be seen, whatever the program would rather not.
+  if (held_back_) make_ready();
+  held_back_ = false;
   close_code_ = code;
   close_cause_ = cause;
+  if (!reason.empty()) extra().close_reason = reason;
   arm(shard_.limits().close_ms);
 }
 
 // Close without waiting for the peer's answer.
 void Link::fail(CloseCode code, std::string_view reason, CloseCause cause) {
   if (phase_ >= Phase::kFinishing) return;
+  // Another Close is out already, and stands.
+  if (phase_ == Phase::kClosing) return finish(close_code_, {}, cause);
   protocol_.abort(sink(), code, reason);
   finish(code, reason, cause);
 }
@@ -276,17 +296,23 @@ void Link::fail(CloseCode code, std::string_view reason, CloseCause cause) {
 void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
   if (phase_ >= Phase::kFinishing) return;
   phase_ = Phase::kFinishing;
-  opening_.reset();
   close_code_ = code;
   close_cause_ = cause;
   if (!reason.empty() && handlers_ != nullptr) extra().close_reason = reason;
-  if (extra_) extra_->backlog.release();
-  undecoded_ = paused_ = false;
+  if (extra_) {
+    extra_->backlog.release();
+    extra_->held = {};
+  }
+  undecoded_ = paused_ = held_back_ = streaming_ = false;
+  window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  window_bytes_ = 0;
   arm(shard_.limits().close_ms);
+  if (readable_) make_ready();
 }
 
 void Link::ended_by_peer() {
   at_end_ = false;
+  if (client_ && phase_ == Phase::kOpening) return connect_lost();
   if (phase_ == Phase::kLingering) return drop(close_cause_);
   // A FIN without a Close frame: no code, and nobody waits for one. What is owed is still sent.
   saw_end_ = true;
@@ -296,41 +322,73 @@ void Link::ended_by_peer() {
 // The connection broke: nothing can be sent any more, except a TLS alert.
 void Link::lost() {
   readable_ = false;
+  if (client_ && phase_ == Phase::kOpening) return connect_lost();
   const bool alert = transport_.session() != nullptr && !transport_.session()->failure().empty();
   if (!alert || phase_ >= Phase::kFinishing) return drop(CloseCause::kPeer);
   log_event("tls failure", transport_.session()->failure());
   finish(CloseCode::kAbnormal, {}, CloseCause::kTls);
 }
 
-void Link::shut_down(CloseCode code) {
-  shard_.set_current(this);
-  if (phase_ == Phase::kOpening) {
-    if (transport_.handshaking()) {
-      drop(CloseCause::kShutdown);
-    } else {
-      refuse(refuse_request(503));
-    }
+void Link::shut_down(CloseCode code, CloseCause cause) {
+  shard_.set_current_link(this);
+  if (phase_ != Phase::kOpening) {
+    close_with(code, {}, cause);
+  } else if (client_ || transport_.handshaking()) {
+    drop(cause);
   } else {
-    close(code, {}, CloseCause::kShutdown);
+    refuse(refuse_request(503));
   }
   settle();
-  shard_.set_current(nullptr);
+  shard_.set_current_link(nullptr);
 }
 
 void Link::drop(CloseCause cause) {
   if (dead()) return;
   if (unsent()) transport_.socket().abort_on_close();
-  if (phase_ < Phase::kFinishing) close_cause_ = cause;
+  // Who began to close is the cause, however abruptly the peer leaves then.
+  const bool answered = phase_ == Phase::kClosing && cause == CloseCause::kPeer;
+  if (phase_ < Phase::kFinishing && !answered) close_cause_ = cause;
   phase_ = Phase::kDead;
   shard_.reactor().retire(id());
 }
 
 void Link::reap() {
-  if (handlers_ == nullptr || !handlers_->on_close) return;
+  if (handlers_ == nullptr) return;
+  shard_.counters().closed[static_cast<std::size_t>(close_cause_)].add(1);
+  if (!handlers_->on_close) return;
   const Close close{close_code_,
                     extra_ ? std::string_view(extra_->close_reason) : std::string_view(),
                     close_cause_};
   guard([&](Conn& conn) { handlers_->on_close(conn, close); });
+}
+
+void Link::run(const std::function<void(Conn&)>& task) {
+  if (phase_ != Phase::kOpen) return;
+  shard_.set_current_link(this);
+  guard([&](Conn& conn) { task(conn); });
+  settle();
+  shard_.set_current_link(nullptr);
+}
+
+void Link::call_on_drain() {
+  if (phase_ != Phase::kOpen || !handlers_->on_drain) return;
+  guard([&](Conn& conn) { handlers_->on_drain(conn); });
+}
+
+void Link::pause_reading(bool pause) {
+  if (phase_ != Phase::kOpen || held_back_ == pause) return;
+  held_back_ = pause;
+  if (pause) return;
+  restart_assembly();
+  make_ready();
+}
+
+const struct Request* Link::request() const {
+  return opening_ ? &opening_->request : nullptr;
+}
+
+std::string_view Link::subprotocol() const {
+  return extra_ ? std::string_view(extra_->subprotocol) : std::string_view();
 }
 
 void Link::make_ready() {
@@ -339,8 +397,8 @@ void Link::make_ready() {
   shard_.reactor().make_ready(id());
 }
 
-Link::Extra& Link::extra() {
-  if (!extra_) extra_ = std::make_unique<Extra>();
+LinkExtra& Link::extra() {
+  if (!extra_) extra_ = std::make_unique<LinkExtra>();
   return *extra_;
 }
 
@@ -348,36 +406,6 @@ void Link::log_event(std::string_view event, std::string_view reason) {
   if (!core::log_enabled(core::LogLevel::kInfo)) return;
   core::log(core::LogLevel::kInfo, event,
             {{"peer", transport_.socket().peer().to_string()}, {"reason", reason}});
-}
-
-core::Id Conn::id() const {
-  return link_->id();
-}
-
-void Conn::close(CloseCode code, std::string_view reason) {
-  link_->close(code, reason, CloseCause::kLocal);
-}
-
-std::string_view to_string(CloseCause cause) {
-  switch (cause) {
-    case CloseCause::kPeer:
-      return "peer";
-    case CloseCause::kLocal:
-      return "local";
-    case CloseCause::kProtocol:
-      return "protocol";
-    case CloseCause::kTimeout:
-      return "timeout";
-    case CloseCause::kSlowConsumer:
-      return "slow consumer";
-    case CloseCause::kTls:
-      return "tls";
-    case CloseCause::kShutdown:
-      return "shutdown";
-    case CloseCause::kHandlerThrew:
-      return "handler threw";
-  }
-  return "";
 }
 
 }  // namespace ws

@@ -1,4 +1,5 @@
 // What a link sends: straight to the socket while it takes everything, else through the queue.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -11,12 +12,8 @@ namespace ws {
 
 namespace {
 
-// From here on a payload goes to the kernel from where it lies: copying it first costs more than a
-// system call of its own saves.
-constexpr std::size_t kDirectBytes = 16 * 1024;
-// An outbox is sent when it is this full, while its bytes are still in the cache; also four full
-// TLS records.
-constexpr std::size_t kOutboxBytes = 64 * 1024;
+// Pieces of one sendmsg(2): a few hundred bytes of stack, and a kilobyte or more of most output.
+constexpr std::size_t kDrainParts = 64;
 
 iovec part(core::ConstBytes bytes) {
   return {const_cast<std::uint8_t*>(bytes.data()),
@@ -28,62 +25,249 @@ iovec part(core::ConstBytes bytes) {
 // Where this link's next bytes belong: in the thread's outbox during its own event, else in its
 // queue, and a flush at the end of the turn is due.
 core::Buffer& Link::sink() {
-  if (shard_.current() == this) return shard_.outbox();
-  if (!dirty_) {
-    dirty_ = true;
-    shard_.reactor().mark_dirty(id());
-  }
-  return queue();
+  if (shard_.current_link() == this) return shard_.outbox();
+  flush_later();
+  return own_queue();
 }
 
-SendStatus Link::send(proto::Opcode opcode, core::ConstBytes payload, SendOptions options) {
+void Link::flush_later() {
+  if (dirty_) return;
+  dirty_ = true;
+  shard_.reactor().mark_dirty(id());
+}
+
+// 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
+// message".
+core::Buffer& Link::data_sink() {
+  return streaming_ ? extra_->held.own() : sink();
+}
+
+// In the outbox; 0 outside this link's own event.
+std::size_t Link::staged() const {
+  return shard_.current_link() == this ? shard_.outbox().size() : 0;
+}
+
+std::size_t Link::queued() const {
+  const std::size_t kept = extra_ ? extra_->queue.size() + extra_->held.size() : 0;
+  // Where older bytes wait, what is staged will wait behind them.
+  return unsent() ? kept + staged() : kept;
+}
+
+// Whether one more message may be sent; if not, the peer is too slow to be kept.
+bool Link::has_room() {
+  if (std::max(queued(), staged()) <= shard_.limits().queue_max_bytes) return true;
+  fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
+  return false;
+}
+
+// Most messages are short answers that nothing stands in the way of, and go straight to the outbox.
+inline bool Link::sends_at_once(core::ConstBytes payload, SendOptions options) {
+  const bool whole = options.frame_bytes == 0 || payload.size() <= options.frame_bytes;
+  return phase_ == Phase::kOpen && plain_ && !streaming_ && whole &&
+         payload.size() < Link::kDirectBytes && shard_.current_link() == this && !unsent();
+}
+
+SendStatus Link::send_message(proto::Opcode opcode, core::ConstBytes payload, SendOptions options) {
+  if (sends_at_once(payload, options)) [[likely]] {
+    core::Buffer& out = shard_.outbox();
+    shard_.counters().messages_sent.add(1);
+    // A constant sender: with the config's, every message would load and test its role anew.
+    proto::encode_frame(out, {.role = proto::Role::kServer}, opcode, payload);
+    if (out.size() >= shard_.outbox_bytes_max()) flush_outbox();
+    return SendStatus::kSent;
+  }
+  return send_any(opcode, payload, options);
+}
+
+[[gnu::noinline]] SendStatus Link::send_any(proto::Opcode opcode, core::ConstBytes payload,
+                                            SendOptions options) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
-  const std::size_t staged = shard_.current() == this ? shard_.outbox().size() : 0;
-  if (queued_bytes() + staged > shard_.limits().queue_max_bytes) {
-    fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
-    return SendStatus::kDropped;
-  }
-  proto::PermessageDeflate* const deflate = protocol_.config().deflate;
-  if (deflate == nullptr || !options.compress || payload.size() < deflate->threshold_bytes()) {
-    return send_frame(opcode, payload, false);
-  }
+  if (!has_room()) return SendStatus::kDropped;
+  shard_.counters().messages_sent.add(1);
+  const proto::ProtocolConfig& config = protocol_.config();
+  if (config.extension_count == 0) return send_encoded(opcode, 0, payload, options.frame_bytes);
+
+  // RFC 6455 9.1: "the extensions listed first [...] are applied first".
   core::BufferPool& pool = shard_.scratch().pool;
-  core::Buffer compressed = pool.take(2 * payload.size());
-  const bool rsv1 = deflate->compress(payload, compressed);
-  shard_.spend_codec(payload.size());
-  const SendStatus status = send_frame(opcode, rsv1 ? compressed.bytes() : payload, rsv1);
-  pool.give(compressed);
+  core::Buffer transformed;
+  std::uint8_t rsv = 0;
+  core::ConstBytes bytes = payload;
+  for (std::size_t i = 0; i < config.extension_count; ++i) {
+    const auto& [extension, bit] = config.extensions[i];
+    if (extension == config.deflate && !options.compress) continue;
+    if (bytes.size() < extension->encode_bytes_min()) continue;
+    core::Buffer out = pool.take(2 * bytes.size());
+    shard_.spend_codec(bytes.size());
+    if (extension->encode(bytes, out)) {
+      rsv |= bit;
+      std::swap(transformed, out);
+      bytes = transformed.bytes();
+    }
+    pool.give(out);
+  }
+  const SendStatus status = send_encoded(opcode, rsv, bytes, options.frame_bytes);
+  pool.give(transformed);
   return status;
 }
 
-SendStatus Link::send_frame(proto::Opcode opcode, core::ConstBytes payload, bool rsv1) {
-  const bool its_turn = shard_.current() == this;
+SendStatus Link::send_encoded(proto::Opcode opcode, std::uint8_t rsv, core::ConstBytes payload,
+                              std::size_t frame_bytes) {
+  const bool its_turn = shard_.current_link() == this;
   const bool direct = its_turn && !unsent();
-  if (direct && payload.size() >= kDirectBytes) return send_direct(opcode, payload, rsv1);
-  core::Buffer& out = its_turn ? shard_.outbox() : sink();
-  // A constant sender: with the shard's, every message would load and test its role anew.
-  proto::encode_frame(out, {.role = proto::Role::kServer}, opcode, payload, rsv1);
+  const bool in_one_frame = frame_bytes == 0 || payload.size() <= frame_bytes;
+  if (direct && in_one_frame && !client_ && !streaming_ && payload.size() >= Link::kDirectBytes)
+    return send_direct(opcode, rsv, payload);
+  core::Buffer& out = data_sink();
+  proto::encode_message(out, protocol_.config().self, opcode, rsv, payload, frame_bytes);
+  if (streaming_) return SendStatus::kQueued;
   // Not while older bytes wait: the queue may hold the very message that a handler is looking at,
   // and must not move.
-  if (direct && out.size() >= kOutboxBytes) flush_outbox();
+  if (direct && out.size() >= shard_.outbox_bytes_max()) flush_outbox();
+  if (!its_turn) flush_when_large();
   return direct ? SendStatus::kSent : SendStatus::kQueued;
 }
 
-SendStatus Conn::send(const Message& message, SendOptions options) {
-  const bool text = message.type == MessageType::kText;
-  return link_->send(text ? proto::Opcode::kText : proto::Opcode::kBinary, message.bytes, options);
+// Frames of a message whose end is not known yet; what others have to say waits for it.
+SendStatus Link::stream_frame(proto::FrameMarks marks, core::ConstBytes payload) {
+  if (phase_ != Phase::kOpen) return SendStatus::kClosed;
+  if (!has_room()) return SendStatus::kDropped;
+  core::Buffer& out = sink();
+  // An empty frame in the middle would say nothing.
+  if (marks.opcode != proto::Opcode::kContinuation || !payload.empty() || marks.fin) {
+    proto::encode_frame(out, protocol_.config().self, marks, payload);
+  }
+  extra();
+  streaming_ = !marks.fin;
+  const bool its_turn = shard_.current_link() == this;
+  const bool direct = its_turn && !unsent();
+  if (marks.fin) {
+    shard_.counters().messages_sent.add(1);
+    if (direct) {
+      extra_->held.move_to(out);
+    } else if (!extra_->held.empty()) {
+      if (its_turn) queue_outbox();
+      extra_->queue.append(extra_->held);
+    }
+  }
+  if (!its_turn) flush_when_large();
+  if (!direct) return SendStatus::kQueued;
+  if (out.size() >= shard_.outbox_bytes_max()) flush_outbox();
+  return SendStatus::kSent;
 }
 
-SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload, bool rsv1) {
+SendStatus Link::send_ping(core::ConstBytes payload) {
+  if (phase_ != Phase::kOpen) return SendStatus::kClosed;
+  if (!has_room()) return SendStatus::kDropped;
+  proto::encode_frame(sink(), protocol_.config().self, proto::Opcode::kPing, payload);
+  return shard_.current_link() == this && !unsent() ? SendStatus::kSent : SendStatus::kQueued;
+}
+
+// What other links, threads and timers have for this one leaves at the end of the turn, in one
+// call. A lot of it leaves at once, so that a burst does not make a peer look slow that is not.
+void Link::flush_when_large() {
+  if (writable_ && queued_bytes() >= shard_.outbox_bytes_max()) drain_queue();
+  note_queued();
+}
+
+bool Link::take_publication(Publication& publication, const Topic& topic) {
+  if (phase_ != Phase::kOpen) return false;
+  const proto::ProtocolConfig& config = protocol_.config();
+  const bool only_deflate = config.deflate != nullptr && config.extension_count == 1;
+  // A client masks each frame for itself, and what other extensions make of a message is their own.
+  const bool shares = !client_ && (config.extension_count == 0 || only_deflate);
+  if (!admit_publication(topic, shares)) return false;
+  if (!shares) {
+    const Message& message = publication.message();
+    const bool text = message.type == MessageType::kText;
+    const auto opcode = text ? proto::Opcode::kText : proto::Opcode::kBinary;
+    if (send_message(opcode, message.bytes, publication.options()) <= SendStatus::kQueued) {
+      return true;
+    }
+    topic.rule->closed.fetch_add(1, std::memory_order_relaxed);
+    topic.rule->dropped.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  core::SharedBytes frames;
+  if (only_deflate) frames = publication.compressed(*config.deflate);
+  if (frames.size() > 0) {
+    config.deflate->forget_sent();
+  } else {
+    frames = publication.plain();
+  }
+  shard_.counters().messages_sent.add(1);
+  share(std::move(frames), topic);
+  return true;
+}
+
+void Link::share(core::SharedBytes frames, const Topic& topic) {
+  if (streaming_) return extra_->held.push(std::move(frames), &topic);
+  const bool its_turn = shard_.current_link() == this;
+  if (its_turn && !unsent()) {
+    shard_.outbox().append(frames.bytes());
+    if (shard_.outbox().size() >= shard_.outbox_bytes_max()) flush_outbox();
+    return;
+  }
+  if (its_turn) {
+    queue_outbox();
+  } else {
+    flush_later();
+  }
+  extra_->queue.push(std::move(frames), &topic);
+  if (!its_turn) flush_when_large();
+}
+
+// What this event has said so far goes behind what waits, as a frame to be shared: own bytes that
+// wait may be the message that a handler is looking at, and must not move.
+void Link::queue_outbox() {
+  core::Buffer& outbox = shard_.outbox();
+  if (outbox.empty()) return;
+  extra_->queue.push(core::SharedBytes(outbox.bytes()), nullptr);
+  outbox.clear();
+}
+
+// The topic's policy for slow subscribers. shares: what waits for it can be dropped.
+bool Link::admit_publication(const Topic& topic, bool shares) {
+  const Limits& limits = shard_.limits();
+  TopicRule& rule = *topic.rule;
+  const SlowConsumer policy = rule.options.slow_consumer;
+  std::size_t most = rule.options.waiting_bytes;
+  if (most == 0) {
+    most = policy == SlowConsumer::kClose ? limits.queue_max_bytes : limits.queue_high_bytes;
+  }
+  // Slow is whose socket takes no more. (While it does, no message that is being handled waits.)
+  if (writable_ && queued() > most) drain_queue();
+  if (phase_ != Phase::kOpen) return false;
+  const bool latest = policy == SlowConsumer::kKeepLatest && !writable_ && shares;
+  if (!latest && queued() <= most) return true;
+  if (policy == SlowConsumer::kClose) {
+    fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
+    rule.closed.fetch_add(1, std::memory_order_relaxed);
+  } else if (policy != SlowConsumer::kDropNewest) {
+    const std::size_t dropped = drop_oldest(topic, latest ? 0 : most);
+    rule.dropped.fetch_add(dropped, std::memory_order_relaxed);
+    rule.delivered.fetch_sub(dropped, std::memory_order_relaxed);
+  }
+  if (phase_ == Phase::kOpen && queued() <= (latest ? limits.queue_max_bytes : most)) return true;
+  rule.dropped.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+// Until `bytes` at most wait for this peer, or none of the topic does.
+std::size_t Link::drop_oldest(const Topic& topic, std::size_t bytes) {
+  OutQueue& queue = extra_->queue;
+  OutQueue& held = extra_->held;
+  std::size_t dropped = queue.drop_oldest(&topic, bytes - std::min(bytes, held.size()));
+  dropped += held.drop_oldest(&topic, bytes - std::min(bytes, queue.size()));
+  return dropped;
+}
+
+SendStatus Link::send_direct(proto::Opcode opcode, std::uint8_t rsv, core::ConstBytes payload) {
   core::Buffer& outbox = shard_.outbox();
   std::array<std::uint8_t, proto::kFrameHeaderBytesMax> header;
-  const std::size_t header_bytes = proto::encode_header(header.data(),
-                                                        {.payload_bytes = payload.size(),
-                                                         .mask_key = {},
-                                                         .opcode = opcode,
-                                                         .fin = true,
-                                                         .rsv1 = rsv1},
-                                                        proto::Role::kServer);
+  const std::size_t header_bytes = proto::encode_header(
+      header.data(),
+      {.payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true, .rsv = rsv},
+      proto::Role::kServer);
   std::array<iovec, 3> parts{part(outbox.bytes()), part({header.data(), header_bytes}),
                              part(payload)};
   std::span<const iovec> used = parts;
@@ -102,7 +286,7 @@ SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload, boo
   if (refused <= payload.size()) {
     if (core::Buffer message = protocol_.take_message(payload); !message.empty()) {
       message.consume(payload.size() - refused);
-      extra().queue = std::move(message);
+      extra().queue.own() = std::move(message);
       note_queued();
       return SendStatus::kQueued;
     }
@@ -111,10 +295,10 @@ SendStatus Link::send_direct(proto::Opcode opcode, core::ConstBytes payload, boo
   return SendStatus::kQueued;
 }
 
-core::Buffer& Link::queue() {
-  core::Buffer& queue = extra().queue;
-  if (queue.capacity() == 0) queue = shard_.scratch().pool.take(2 * kOutboxBytes);
-  return queue;
+core::Buffer& Link::own_queue() {
+  core::Buffer& own = extra().queue.own();
+  if (own.capacity() == 0) own = shard_.scratch().pool.take(2 * Shard::kOutboxBytes);
+  return own;
 }
 
 // One system call for all parts. Returns how many bytes, counted from the end, the socket did not
@@ -123,6 +307,7 @@ std::size_t Link::write_parts(std::span<const iovec> parts) {
   std::size_t refused = 0;
   for (const iovec& p : parts) refused += p.iov_len;
   const net::Transport::Output output = transport_.write(parts, shard_.scratch());
+  shard_.counters().bytes_sent.add(output.bytes);
   if (output.failed) {
     drop(CloseCause::kPeer);
     return 0;
@@ -141,13 +326,13 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
     const core::ConstBytes bytes{static_cast<const std::uint8_t*>(p.iov_base), p.iov_len};
     const std::size_t skipped = std::min(skip, bytes.size());
     skip -= skipped;
-    queue().append(bytes.subspan(skipped));
+    own_queue().append(bytes.subspan(skipped));
   }
   note_queued();
 }
 
 void Link::note_queued() {
-  if (queued_bytes() > shard_.limits().queue_high_bytes) paused_ = true;
+  if (queued_bytes() > shard_.limits().queue_high_bytes && phase_ <= Phase::kOpen) paused_ = true;
 }
 
 void Link::flush_outbox() {
@@ -163,15 +348,22 @@ void Link::flush_outbox() {
 void Link::drain_queue() {
   if (!unsent()) return;
   if (!transport_.flush(shard_.scratch())) return drop(CloseCause::kPeer);
-  if (queued_bytes() > 0) {
-    core::Buffer& queue = extra_->queue;
-    const iovec whole = part(queue.bytes());
-    const net::Transport::Output output = transport_.write({&whole, 1}, shard_.scratch());
+  bool took_all = !transport_.pending();
+  while (took_all && queued_bytes() > 0) {
+    OutQueue& queue = extra_->queue;
+    std::array<iovec, kDrainParts> parts;
+    const std::span used(parts.data(), queue.front(parts));
+    std::size_t wanted = 0;
+    for (const iovec& p : used) wanted += p.iov_len;
+    const net::Transport::Output output = transport_.write(used, shard_.scratch());
+    shard_.counters().bytes_sent.add(output.bytes);
     if (output.failed) return drop(CloseCause::kPeer);
     queue.consume(output.bytes);
+    if (phase_ == Phase::kFinishing) window_bytes_ += static_cast<std::uint32_t>(output.bytes);
     // Taking its output is a sign of life from a peer whose input we do not read meanwhile.
     if (output.bytes > 0) alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-    if (queue.empty()) shard_.scratch().pool.give(queue);
+    if (queue.own().empty()) shard_.scratch().pool.give(queue.own());
+    took_all = output.bytes == wanted;
   }
   if (unsent()) writable_ = false;
 }
@@ -184,10 +376,15 @@ void Link::settle() {
   flush_outbox();
   if (writable_ && !dead()) drain_queue();
   if (dead()) return;
+  note_queued();
   // Low mark: a quarter of the high one, so that reading resumes in bulk.
   if (paused_ && queued_bytes() <= shard_.limits().queue_high_bytes / 4) {
     paused_ = false;
+    restart_assembly();
     make_ready();
+    call_on_drain();
+    flush_outbox();
+    if (dead()) return;
   }
   if (phase_ == Phase::kFinishing && !unsent()) finish_output();
 }
@@ -196,7 +393,10 @@ void Link::settle() {
 // comes to: close_notify, FIN, then reading on until the peer's FIN, because closing a socket with
 // unread input sends RST, which can destroy our last bytes on their way into the peer's hands.
 void Link::finish_output() {
-  if (!transport_.finish(shard_.scratch())) return drop(CloseCause::kPeer);
+  // RFC 6455 7.1.1: "when a client is instructed to do the same, it SHOULD wait for a TCP Close
+  // from the server." Closing our socket after that, or after the time for it, sends the FIN.
+  const auto fin = client_ ? net::Transport::Fin::kLater : net::Transport::Fin::kSend;
+  if (!transport_.finish(shard_.scratch(), fin)) return drop(CloseCause::kPeer);
   phase_ = Phase::kLingering;
   arm(shard_.limits().linger_ms);
   if (saw_end_) return drop(close_cause_);

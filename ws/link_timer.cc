@@ -16,8 +16,7 @@ void Link::arm(std::uint32_t in_ms) {
 void Link::on_timer() {
   switch (phase_) {
     case Phase::kOpening:
-      if (transport_.handshaking()) return drop(CloseCause::kTimeout);
-      return refuse(refuse_request(408));
+      return on_opening_timer();
     case Phase::kOpen: {
       const std::uint32_t assembly = check_assembly();
       if (phase_ != Phase::kOpen) return;
@@ -28,6 +27,7 @@ void Link::on_timer() {
     case Phase::kClosing:
       return finish(close_code_, {}, CloseCause::kTimeout);
     case Phase::kFinishing:
+      return on_flush_timer();
     case Phase::kLingering:
       return drop(close_cause_);
     case Phase::kDead:
@@ -35,10 +35,35 @@ void Link::on_timer() {
   }
 }
 
+void Link::on_opening_timer() {
+  if (client_) return connect_timed_out();
+  if (transport_.handshaking()) return drop(CloseCause::kTimeout);
+  // It is the program that has not made up its mind.
+  if (held_back_) return refuse(refuse_request(503));
+  refuse(refuse_request(408));
+}
+
+// A peer that goes on taking what is owed to it, at the pace that is asked of messages, gets it
+// all.
+void Link::on_flush_timer() {
+  const Limits& limits = shard_.limits();
+  const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  const std::uint64_t taken = window_bytes_;
+  const std::uint64_t elapsed_ms = now - window_ms_;
+  if (taken == 0 || taken * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
+    return drop(close_cause_);
+  }
+  window_ms_ = now;
+  window_bytes_ = 0;
+  arm(limits.close_ms);
+}
+
 // Each check returns the milliseconds until the next one is due.
 std::uint32_t Link::check_keep_alive() {
   const Limits& limits = shard_.limits();
   const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  // What the peer says meanwhile is not heard.
+  if (held_back_) alive_ms_ = now;
   const auto since_ping = static_cast<std::int32_t>(alive_ms_ - ping_ms_);
   if (pinged_ && since_ping >= 0) pinged_ = false;
   if (pinged_) {
@@ -55,8 +80,7 @@ std::uint32_t Link::check_keep_alive() {
   if (silent_ms < limits.ping_after_ms) return limits.ping_after_ms - silent_ms;
   // Behind output that waits a ping would say nothing new: taking that output is the answer we
   // want.
-  if (!unsent())
-    proto::encode_frame(sink(), shard_.protocol_config().self, proto::Opcode::kPing, {});
+  if (!unsent()) proto::encode_frame(sink(), protocol_.config().self, proto::Opcode::kPing, {});
   pinged_ = true;
   ping_ms_ = now;
   return limits.pong_wait_ms;
@@ -66,17 +90,24 @@ std::uint32_t Link::check_assembly() {
   if (!assembling_) return UINT32_MAX;
   const Limits& limits = shard_.limits();
   const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  const std::uint32_t elapsed_ms = now - assembly_ms_;
+  const std::uint32_t elapsed_ms = now - window_ms_;
   if (elapsed_ms < limits.assembly_ms) return limits.assembly_ms - elapsed_ms;
-  const std::uint64_t flowed = protocol_.gathered_bytes() - assembly_bytes_;
+  const std::uint64_t flowed = protocol_.flowed_bytes() - window_bytes_;
   // Not its fault while we do not read.
-  if (!paused_ && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
+  if (reads() && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
     fail(CloseCode::kPolicyViolation, "message took too long", CloseCause::kTimeout);
     return 0;
   }
-  assembly_ms_ = now;
-  assembly_bytes_ = static_cast<std::uint32_t>(protocol_.gathered_bytes());
+  window_ms_ = now;
+  window_bytes_ = protocol_.flowed_bytes();
   return limits.assembly_ms;
+}
+
+// Reading goes on: the time in which we did not read is not the peer's.
+void Link::restart_assembly() {
+  if (!assembling_) return;
+  window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  window_bytes_ = protocol_.flowed_bytes();
 }
 
 // After decoding: has a message begun that is not whole yet?
@@ -84,8 +115,8 @@ void Link::note_assembly() {
   const bool unfinished = phase_ == Phase::kOpen && protocol_.mid_message();
   if (unfinished && !assembling_) {
     const std::uint64_t now = shard_.reactor().now_ms();
-    assembly_ms_ = static_cast<std::uint32_t>(now);
-    assembly_bytes_ = 0;
+    window_ms_ = static_cast<std::uint32_t>(now);
+    window_bytes_ = 0;
     const std::uint32_t window_ms = shard_.limits().assembly_ms;
     if (timer_.deadline_ms > now + window_ms) arm(window_ms);
   }

@@ -1,34 +1,52 @@
 // Internal. The answer to an opening request: which status, which route, which origin.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "ws/conn.h"
+#include "core/result.h"
+#include "ws/handlers.h"
 #include "ws/proto/handshake.h"
 #include "ws/proto/http.h"
-#include "ws/proto/permessage_deflate.h"
 #include "ws/router.h"
 
 namespace ws {
 
-struct OpeningAnswer {
-  int status = 0;                                        // 101, or why not
-  std::string_view reason;                               // a constant phrase, for the log
-  std::string response;                                  // the whole head, and a body unless 101
-  const Handlers* handlers = nullptr;                    // of the route; set with 101
-  std::optional<proto::DeflateParameters> deflate = {};  // compression, if agreed on
+// What a whole request asks for, and whether it may have it.
+struct Judgement {
+  enum class Kind : std::uint8_t {
+    kRefused,  // response says so
+    kPage,     // for the route's on_http
+    kUpgrade,  // for its on_upgrade, if it has one
+  };
+  Kind kind = Kind::kRefused;
+  std::string_view reason = {};  // kRefused: a constant phrase, for the log
+  std::string response = {};     // kRefused: the whole answer
+  Router::Match route = {};      // otherwise
 };
 
 // The request itself is judged first (405, 400), then the route (404), then the upgrade (426), then
-// the Origin (403).
-OpeningAnswer answer_request(const proto::RequestHead& head, const Router& router,
-                             std::span<const std::string> origins, bool tls,
-                             const DeflateOptions& deflate);
+// the Origin (403). origins: those of the server, for routes without their own.
+Judgement judge_request(const proto::RequestHead& head, const Router& router,
+                        std::span<const std::string> origins, bool tls);
 
-// For 408, 414, 431, 503 and whatever else the parser or a limit says before a head is whole.
-OpeningAnswer refuse_request(int status);
+// For 408, 414, 431, 500, 503 and whatever else is not about the request. method: where it is
+// known.
+Judgement refuse_request(int status, std::string_view method = {});
+
+// The program's answers. errors: a header that cannot be sent as it is, a status that is no
+// answer's, a subprotocol that was not offered; for the log.
+core::Result<std::string> upgrade_answer(const proto::RequestHead& head, const Accept& accept,
+                                         std::string_view extensions);
+// head_only: RFC 9110 9.3.2, to HEAD "the server MUST NOT send content in the response".
+core::Result<std::string> http_answer(int status, std::string_view body,
+                                      std::span<const HeaderField> headers, bool head_only);
+
+// The first of ours that the client offers; "" when there is none.
+std::string_view choose_subprotocol(const proto::RequestHead& head,
+                                    std::span<const std::string> ours);
+std::vector<std::string_view> offered_subprotocols(const proto::RequestHead& head);
 
 }  // namespace ws

@@ -4,24 +4,87 @@
 #include <utility>
 
 namespace ws {
+namespace {
 
-void Router::add(std::string_view pattern, Handlers handlers) {
-  const bool prefix = pattern.ends_with('*');
-  if (prefix) pattern.remove_suffix(1);
-  std::erase_if(
-      routes_, [&](const Route& route) { return route.prefix == prefix && route.path == pattern; });
-  routes_.push_back({std::string(pattern), prefix, std::move(handlers)});
-  std::stable_sort(routes_.begin(), routes_.end(), [](const Route& a, const Route& b) {
-    if (a.prefix != b.prefix) return b.prefix;
-    return a.path.size() > b.path.size();
-  });
+// Cuts the first segment off a path: up to the next '/', which goes too. false: there is none left.
+bool next_segment(std::string_view& path, std::string_view& segment) {
+  if (!path.starts_with('/')) return false;
+  path.remove_prefix(1);
+  segment = path.substr(0, path.find('/'));
+  path.remove_prefix(segment.size());
+  return true;
 }
 
-const Handlers* Router::find(std::string_view path) const {
-  for (const Route& route : routes_) {
-    if (route.prefix ? path.starts_with(route.path) : path == route.path) return &route.handlers;
+}  // namespace
+
+std::optional<std::vector<Router::Segment>> Router::parse(std::string_view pattern) {
+  if (pattern == "*") pattern = "/*";
+  if (!pattern.starts_with('/') || pattern.find('*') < pattern.size() - 1) return std::nullopt;
+  std::vector<Segment> segments;
+  for (std::string_view text; next_segment(pattern, text);) {
+    Kind kind = Kind::kText;
+    if (text.ends_with('*')) {
+      kind = Kind::kRest;
+      text.remove_suffix(1);
+    } else if (text.starts_with(':')) {
+      kind = Kind::kParam;
+      text.remove_prefix(1);
+      if (text.empty()) return std::nullopt;
+    }
+    segments.push_back({kind, std::string(text)});
   }
-  return nullptr;
+  return segments;
+}
+
+bool Router::goes_first(const Route& a, const Route& b) {
+  const auto key = [](const Segment& segment) {
+    const std::size_t rest_bytes = segment.kind == Kind::kRest ? segment.text.size() : 0;
+    return std::pair(segment.kind, SIZE_MAX - rest_bytes);
+  };
+  return std::lexicographical_compare(
+      a.segments.begin(), a.segments.end(), b.segments.begin(), b.segments.end(),
+      [&](const Segment& x, const Segment& y) { return key(x) < key(y); });
+}
+
+bool Router::add(std::string_view pattern, Handlers handlers) {
+  auto segments = parse(pattern);
+  if (!segments) return false;
+  std::erase_if(routes_, [&](const Route& route) { return route.pattern == pattern; });
+  Route route{std::string(pattern), std::move(*segments), std::move(handlers)};
+  const auto place = std::upper_bound(routes_.begin(), routes_.end(), route, goes_first);
+  routes_.insert(place, std::move(route));
+  return true;
+}
+
+bool Router::matches(const Route& route, std::string_view path, std::vector<Header>& params) {
+  params.clear();
+  std::string_view text;
+  for (const Segment& segment : route.segments) {
+    const std::string_view rest = path;
+    if (!next_segment(path, text)) return false;
+    switch (segment.kind) {
+      case Kind::kRest:
+        return rest.substr(1).starts_with(segment.text);
+      case Kind::kText:
+        if (text != segment.text) return false;
+        break;
+      case Kind::kParam:
+        if (text.empty()) return false;
+        params.push_back({segment.text, text});
+        break;
+    }
+  }
+  return path.empty();
+}
+
+Router::Match Router::find(std::string_view path) const {
+  Match match;
+  for (const Route& route : routes_) {
+    if (!matches(route, path, match.params)) continue;
+    match.handlers = &route.handlers;
+    break;
+  }
+  return match;
 }
 
 }  // namespace ws

@@ -1,8 +1,13 @@
 #include "ws/server.h"
 
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -10,9 +15,11 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/fd.h"
 #include "core/log.h"
 #include "net/listener.h"
 #include "tls/context.h"
+#include "ws/proto/handshake.h"
 #include "ws/proto/url.h"
 #include "ws/shard.h"
 
@@ -35,6 +42,25 @@ std::uint32_t raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   ::getrlimit(RLIMIT_NOFILE, &limit);
   return static_cast<std::uint32_t>(std::min<rlim_t>(limit.rlim_cur, UINT32_MAX));
+}
+
+// An eventfd of the server that stop_on_signals() was called for, -1 when there is none.
+std::atomic<int> stop_event{-1};
+
+void handle_stop_signals(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+}
+
+// Only calls that are async-signal-safe (signal-safety(7)), on whatever thread this is.
+void on_stop_signal(int) {
+  const int errno_before = errno;
+  handle_stop_signals(SIG_DFL);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(stop_event.load(), &one, sizeof one);
+  errno = errno_before;
 }
 
 struct Endpoint {
@@ -63,8 +89,19 @@ bool wants_tls(const ServerOptions& options, const std::vector<Endpoint>& endpoi
                      [](const Endpoint& e) { return e.url.tls; });
 }
 
+core::Result<core::Ok> check_origins(const std::vector<std::string>& origins) {
+  for (const std::string& origin : origins) {
+    if (!proto::valid_origin(origin)) {
+      return core::Error("\"" + origin + "\" is no origin: use https://HOST[:PORT], null or *");
+    }
+  }
+  return core::Ok{};
+}
+
 core::Result<core::Ok> check_options(const ServerOptions& options) {
   const Limits& limits = options.limits;
+  if (options.threads > Shard::kShardsMax) return core::Error("threads: at most 256");
+  if (auto done = check_origins(options.origins); !done) return done;
   constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
   if (limits.message_bytes > kMessageBytesMost) {
     return core::Error("limits: message_bytes is at most 1 GiB");
@@ -87,10 +124,13 @@ core::Result<core::Ok> check_options(const ServerOptions& options) {
 
 struct Server::State {
   ServerOptions options;
+  core::Result<core::Ok> fault = core::Ok{};  // of a route
   std::vector<std::pair<int, std::function<void()>>> watched;
+  core::Fd stop_event;  // of stop_on_signals()
   Common common;
   std::vector<std::unique_ptr<Shard>> shards;  // once listening
   std::vector<std::thread> threads;
+  bool running = false;
   std::vector<std::string> urls;
   std::mutex files_mutex;
   std::vector<std::unique_ptr<net::Listener>> unix_listeners;  // one of each, to remove its file
@@ -101,12 +141,17 @@ struct Server::State {
   core::Result<core::Ok> fit_descriptors(std::uint32_t thread_count, std::size_t listeners);
   core::Result<core::Ok> open_listeners(std::vector<Endpoint>& endpoints);
   core::Result<core::Ok> listen(Endpoint& endpoint);
+  bool serves_this_thread() const {
+    return std::find(common.shards.begin(), common.shards.end(), Shard::current()) !=
+           common.shards.end();
+  }
   void run_from(std::size_t first_shard) {
     for (std::size_t i = first_shard; i < shards.size(); ++i) {
       threads.emplace_back(&Shard::run, shards[i].get());
     }
   }
   void forget_listeners() {
+    common.shards.clear();
     shards.clear();
     remove_unix_files();
     urls.clear();
@@ -123,16 +168,30 @@ Server::Server(ServerOptions options) : state_(std::make_unique<State>()) {
 }
 
 Server::~Server() {
+  if (state_->stop_event) {
+    handle_stop_signals(SIG_DFL);
+    stop_event.store(-1);
+  }
   stop();
   wait();
 }
 
 void Server::route(std::string_view pattern, Handlers handlers) {
   WS_CHECK(state_->shards.empty());
-  state_->common.router.add(pattern, std::move(handlers));
+  if (auto good = check_origins(handlers.origins); !good) state_->fault = good;
+  if (!state_->common.router.add(pattern, std::move(handlers))) {
+    state_->fault = core::Error("\"" + std::string(pattern) +
+                                "\" is no route: it begins with /, a * comes last, a : has a name");
+  }
+}
+
+void Server::topic(std::string_view pattern, TopicOptions options) {
+  WS_CHECK(state_->shards.empty());
+  state_->common.topic_rules.add(pattern, options);
 }
 
 core::Result<core::Ok> Server::check() const {
+  if (!state_->fault) return state_->fault;
   if (auto done = check_options(state_->options); !done) return done;
   auto endpoints = endpoints_of(state_->options);
   if (!endpoints) return endpoints.error();
@@ -146,9 +205,25 @@ void Server::watch(int fd, std::function<void()> on_readable) {
   state_->watched.emplace_back(fd, std::move(on_readable));
 }
 
+void Server::stop_on_signals() {
+  core::Fd& event = state_->stop_event;
+  event = core::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  WS_CHECK(event);
+  watch(event.get(), [this] {
+    std::uint64_t count = 0;
+    if (::read(state_->stop_event.get(), &count, sizeof count) == sizeof count) stop();
+  });
+  WS_CHECK(stop_event.exchange(event.get()) < 0);  // of one server only
+  handle_stop_signals(on_stop_signal);
+}
+
 core::Result<core::Ok> Server::listen() {
   State& state = *state_;
-  WS_CHECK(state.shards.empty());
+  if (!state.shards.empty()) {
+    WS_MISUSE("Server::listen() a second time");
+    return core::Error("the server listens already");
+  }
+  if (!state.fault) return state.fault;
   if (auto done = check_options(state.options); !done) return done;
   auto endpoints = endpoints_of(state.options);
   if (!endpoints) return endpoints.error();
@@ -157,13 +232,15 @@ core::Result<core::Ok> Server::listen() {
   if (auto done = state.fit_descriptors(threads, endpoints->size()); !done) return done;
   state.common.origins = state.options.origins;
   state.common.deflate = state.options.deflate;
+  state.common.extensions = state.options.extensions;
   if (wants_tls(state.options, *endpoints)) {
     auto context = tls::Context::make_server(state.options.tls);
     if (!context) return context.error();
     state.tls = *context;
   }
   for (unsigned i = 0; i < threads; ++i) {
-    state.shards.push_back(std::make_unique<Shard>(state.common));
+    state.shards.push_back(std::make_unique<Shard>(state.common, i));
+    state.common.shards.push_back(state.shards.back().get());
     if (state.tls) state.shards.back()->set_tls(*state.tls);
   }
   auto opened = state.open_listeners(*endpoints);
@@ -235,20 +312,52 @@ bool Server::certificate_self_signed() const {
   return state_->tls && state_->tls->self_signed();
 }
 
-void Server::stop(CloseCode code) {
+void Server::stop() {
+  stop(state_->options.limits.drain_ms);
+}
+
+void Server::stop(std::uint32_t deadline_ms, CloseCode code) {
   {
     // The kept socket of a Unix listener would go on taking connections that nobody serves.
     const std::lock_guard lock(state_->files_mutex);
     state_->remove_unix_files();
   }
   for (const auto& shard : state_->shards) {
-    shard->post([target = shard.get(), code] { target->shut_down(code); });
+    shard->post(
+        [target = shard.get(), deadline_ms, code] { target->shut_down(code, deadline_ms); });
   }
 }
 
+void Server::post(ConnId id, std::function<void(Conn&)> task) {
+  state_->common.post(id, std::move(task));
+}
+
+void Server::answer(ConnId id, Upgrade decision) {
+  state_->common.answer(id, std::move(decision));
+}
+
+Common& Server::engine() {
+  return state_->common;
+}
+
+bool Server::publish(std::string_view topic, const Message& message, SendOptions options) {
+  return state_->common.publish(topic, message, options);
+}
+
+TopicStats Server::topic_stats(std::string_view pattern) const {
+  return state_->common.topic_rules.stats(pattern);
+}
+
 core::Result<core::Ok> Server::listen_unless_done() {
-  WS_CHECK(state_->threads.empty());
-  return state_->shards.empty() ? listen() : core::Ok{};
+  if (state_->running) {
+    WS_MISUSE("Server::run() or start() a second time");
+    return core::Error("the server runs already: a Server runs once");
+  }
+  if (state_->shards.empty()) {
+    if (auto done = listen(); !done) return done;
+  }
+  state_->running = true;
+  return core::Ok{};
 }
 
 core::Result<core::Ok> Server::start() {
@@ -258,6 +367,10 @@ core::Result<core::Ok> Server::start() {
 }
 
 void Server::wait() {
+  if (state_->serves_this_thread()) {
+    WS_MISUSE("Server::wait() in a handler would wait for itself; call stop() there");
+    return;
+  }
   for (std::thread& thread : state_->threads) {
     if (thread.joinable()) thread.join();
   }
@@ -283,6 +396,10 @@ core::Result<core::Ok> Server::reload_tls() {
     });
   }
   return core::Ok{};
+}
+
+Stats Server::stats() const {
+  return state_->common.stats();
 }
 
 std::size_t Server::connections() const {

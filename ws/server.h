@@ -1,6 +1,7 @@
-// Public. A WebSocket server: listeners, threads, routes.
+// Public. A WebSocket server: listeners, threads, routes, topics.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,22 +10,33 @@
 
 #include "core/result.h"
 #include "ws/conn.h"
+#include "ws/handlers.h"
 #include "ws/options.h"
+#include "ws/stats.h"
+#include "ws/topic.h"
 
 namespace ws {
+
+class Client;
+struct Common;
 
 // route() as often as needed, then run(); or start() and wait().
 class Server {
  public:
   // Without listeners it serves nobody; without routes it answers 404.
-  explicit Server(ServerOptions options);
+  explicit Server(ServerOptions options = {});
   ~Server();  // stop() and wait(): may take Limits::drain_ms
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // pattern: an exact path, or one with a trailing * for everything below. An exact match wins,
-  // then the longest prefix. Before listen().
+  // pattern: a path in which ":name" stands for one segment, whatever it is (Request::param), and a
+  // trailing * for everything below. Of several that match, the one wins that is more exact at the
+  // first segment where they differ: text, then ":name", then *. Before listen().
   void route(std::string_view pattern, Handlers handlers);
+
+  // What holds for the topics of that name, or of that beginning with a trailing *; the longest one
+  // that fits. Others are kClose. Before listen().
+  void topic(std::string_view pattern, TopicOptions options);
 
   // Looks at everything listen() would refuse, the files it names included, but binds nothing.
   core::Result<core::Ok> check() const;
@@ -33,6 +45,9 @@ class Server {
   // read it until EAGAIN), for signals, pipes and timers of the program's own. Before listen(); it
   // stays open until the server has stopped.
   void watch(int fd, std::function<void()> on_readable);
+  // From here on SIGINT or SIGTERM calls stop(), and the next one ends the process at once. For one
+  // server of a process, as long as it lives; before listen(). Other threads need not care.
+  void stop_on_signals();
 
   // Loads certificates and binds every listener; nobody is served yet.
   // errors: one line naming the listener or file and the cure. Then nothing is bound.
@@ -40,7 +55,8 @@ class Server {
   // Serves until stop() has run its course, on the calling thread and ServerOptions::threads - 1
   // others. Calls listen() unless that was done, with its errors.
   core::Result<core::Ok> run();
-  // The same, all on threads of its own: returns at once, and wait() waits. thread: one.
+  // The same, all on threads of its own: returns at once, and wait() waits. thread: one, and none
+  // of the server's.
   core::Result<core::Ok> start();
   void wait();
 
@@ -51,19 +67,42 @@ class Server {
   std::string certificate_fingerprint() const;
   bool certificate_self_signed() const;
 
-  // Stops accepting, sends Close (1001 by default) to everyone, flushes, and ends what is left at
-  // Limits::drain_ms. thread: any, after listen(); returns at once; the first call counts.
-  void stop(CloseCode code = CloseCode::kGoingAway);
+  // thread: any, after listen(), for all below.
+
+  // Stops accepting, sends Close to everyone, flushes, and ends what is left after deadline_ms.
+  // Returns at once; the first call counts. Without arguments: Limits::drain_ms, and 1001. code: as
+  // for Conn::close().
+  void stop();
+  void stop(std::uint32_t deadline_ms, CloseCode code = CloseCode::kGoingAway);
+
+  // Runs `task` with the connection on its thread, soon, and in the order of the posts from one
+  // thread. Nothing happens if it is not open then.
+  void post(ConnId id, std::function<void(Conn&)> task);
+
+  // The decision of an on_upgrade that deferred it. Nothing happens if the client has gone, or the
+  // answer was given already.
+  void answer(ConnId id, Upgrade decision);
+
+  // To every subscriber of `topic`, exactly once each, and in order for each publishing thread. It
+  // is encoded once, and compressed once for all subscribers that agreed on the same parameters.
+  // true: on its way to every thread; false: a thread is so far behind that
+  // Limits::publish_queue_bytes wait for it, and its subscribers are left out.
+  bool publish(std::string_view topic, const Message& message, SendOptions options = {});
+  // Of the topics that the pattern given to topic() rules; "*": of those that none does.
+  TopicStats topic_stats(std::string_view pattern) const;
 
   // Loads the certificate files again. On any error the old ones stay. Open connections keep
-  // theirs. thread: any, after listen().
+  // theirs.
   core::Result<core::Ok> reload_tls();
 
-  // Open connections, over all threads. thread: any.
+  Stats stats() const;
+  // Sockets now: Stats::connections without the rest.
   std::size_t connections() const;
 
  private:
+  friend class Client;
   core::Result<core::Ok> listen_unless_done();
+  Common& engine();
 
   struct State;
   std::unique_ptr<State> state_;

@@ -1,5 +1,6 @@
 #include "ws/shard.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/check.h"
@@ -16,16 +17,74 @@ constexpr std::size_t kRefusalsMax = 32;
 constexpr int kFarewellRounds = 64;
 // Spare buffers that nobody needed for so long are freed.
 constexpr std::uint32_t kTrimMs = 1000;
+// Ids as programs know them: kind in the 3 highest bits of the index, then 8 of the shard's number,
+// then the slot or other number. On the shard itself those 8 are 0.
+constexpr int kKindShift = 29;
+constexpr int kShardShift = 21;
+constexpr std::uint32_t kNumberMask = (1U << kShardShift) - 1;
+static_assert(Shard::kShardsMax == 1U << (kKindShift - kShardShift));
 
 }  // namespace
 
-Shard::Shard(Common& common) : common_(common), reactor_(this, &Shard::dispatch) {
-  protocol_config_.self = {.role = proto::Role::kServer};
-  protocol_config_.message_bytes_max = common.limits.message_bytes;
-  protocol_config_.message_fragments_max = common.limits.message_fragments;
-  protocol_config_.pool = &scratch_.pool;
-  if (common.deflate.mode != DeflateMode::kOff) {
-    compression_ = std::make_unique<Compression>(protocol_config_, common.deflate);
+Stats Common::stats() const {
+  Stats stats;
+  stats.connections = connections.load(std::memory_order_relaxed);
+  for (const Shard* shard : shards) shard->counters().add_to(stats);
+  return stats;
+}
+
+Shard* Common::shard_of(ConnId id) const {
+  const std::size_t number = Shard::number_of(id);
+  return number < shards.size() ? shards[number] : nullptr;
+}
+
+std::shared_ptr<Publication> Common::publication(std::string_view topic, const Message& message,
+                                                 SendOptions options) const {
+  topic_rules.rule_for(topic).published.fetch_add(1, std::memory_order_relaxed);
+  return std::make_shared<Publication>(topic, message, options);
+}
+
+void Common::post(ConnId id, std::function<void(Conn&)> task) const {
+  Shard* const shard = shard_of(id);
+  if (shard == nullptr) return;
+  shard->post([shard, id, task = std::move(task)] { shard->run_on(id, task); });
+}
+
+void Common::answer(ConnId id, Upgrade decision) const {
+  Shard* const shard = shard_of(id);
+  if (shard == nullptr) return;
+  shard->post([shard, id, decision = std::move(decision)]() mutable {
+    shard->answer(id, std::move(decision));
+  });
+}
+
+// From one of our threads the order of what it publishes is kept by starting with its own shard.
+bool Common::publish(std::string_view topic, const Message& message, SendOptions options) const {
+  Shard* const own = Shard::current();
+  if (own != nullptr && &own->common() == this)
+    return own->publish(topic, message, options, nullptr);
+  const auto shared = publication(topic, message, options);
+  bool taken = true;
+  for (Shard* const shard : shards) taken &= shard->take(shared);
+  return taken;
+}
+
+Shard::Shard(Common& common, std::size_t number)
+    : common_(common),
+      number_(number),
+      reactor_(this, &Shard::dispatch),
+      outbox_bytes_max_(std::min<std::size_t>(kOutboxBytes, common.limits.queue_max_bytes)),
+      topics_(common.topic_rules),
+      dials_(*this) {
+  for (const proto::Role role : {proto::Role::kServer, proto::Role::kClient}) {
+    for (const bool chunks : {false, true}) {
+      proto::ProtocolConfig& config = protocol_configs_[static_cast<std::size_t>(role)][chunks];
+      config.self = {.role = role, .keys = &mask_keys_};
+      config.message_bytes_max = common.limits.message_bytes;
+      config.message_fragments_max = common.limits.message_fragments;
+      config.pool = &scratch_.pool;
+      config.chunks = chunks;
+    }
   }
   drain_timer_.owner = id_of(Kind::kTimer, 0);
   trim_timer_.owner = id_of(Kind::kTimer, 1);
@@ -34,6 +93,18 @@ Shard::Shard(Common& common) : common_(common), reactor_(this, &Shard::dispatch)
 Shard::~Shard() {
   reactor_.timers().cancel(drain_timer_);
   reactor_.timers().cancel(trim_timer_);
+}
+
+core::Id Shard::id_of(Kind kind, std::size_t number) {
+  return {static_cast<std::uint32_t>(kind) << kKindShift | static_cast<std::uint32_t>(number), 1};
+}
+
+ConnId Shard::public_id(core::Id id) const {
+  return {id.index | static_cast<std::uint32_t>(number_) << kShardShift, id.generation};
+}
+
+std::size_t Shard::number_of(ConnId id) {
+  return id.index >> kShardShift;
 }
 
 core::Result<core::Ok> Shard::add_listener(net::Listener listener, bool tls) {
@@ -57,7 +128,22 @@ core::Result<core::Ok> Shard::watch(int fd, std::function<void()> on_readable) {
 }
 
 void Shard::run() {
+  current_ = this;
   reactor_.run();
+  reactor_.close_mailbox();
+  current_ = nullptr;
+}
+
+void Shard::run_in_memory(std::uint64_t now_ms) {
+  Shard* const before = std::exchange(current_, this);
+  do {
+    reactor_.turn_at(now_ms);
+    for (auto edge = net::MemorySockets::take_edge(this); edge.wake != 0;
+         edge = net::MemorySockets::take_edge(this)) {
+      on_wake(edge.id, edge.wake);
+    }
+  } while (reactor_.has_work());
+  current_ = before;
 }
 
 void Shard::dispatch(void* self, core::Id id, std::uint32_t wake) {
@@ -65,28 +151,36 @@ void Shard::dispatch(void* self, core::Id id, std::uint32_t wake) {
 }
 
 void Shard::on_wake(core::Id id, std::uint32_t wake) {
-  const std::uint32_t number = id.index & ((1u << kKindShift) - 1);
+  const std::uint32_t number = id.index & kNumberMask;
   switch (static_cast<Kind>(id.index >> kKindShift)) {
-    case Kind::kLink: {
-      Link* link = links_.find(id);
-      if (link == nullptr) return;
-      if ((wake & core::kReap) != 0) {
-        link->reap();
-        links_.erase(id);
-        return end_if_empty();
-      }
-      link->on_wake(wake);
-      if (scratch_.pool.holds_memory() && !trim_timer_.armed()) {
-        reactor_.timers().arm(trim_timer_, reactor_.now_ms() + kTrimMs);
-      }
-      return;
-    }
+    case Kind::kLink:
+      return wake_link(id, wake);
     case Kind::kListener:
       return serve_listener(*listeners_[number], wake);
     case Kind::kWatch:
-      return watches_[number]();
+      // Its first event may be about writing alone.
+      if ((wake & core::kReadable) != 0) watches_[number]();
+      return;
     case Kind::kTimer:
       return on_timer(id);
+    case Kind::kDial:
+      return dials_.on_retry({number, id.generation});
+  }
+}
+
+void Shard::wake_link(core::Id id, std::uint32_t wake) {
+  Link* const link = links_.find(id);
+  if (link == nullptr) return;
+  if ((wake & core::kReap) != 0) {
+    Dial* const dial = link->dial();
+    link->reap();
+    links_.erase(id);
+    if (dial != nullptr) dials_.link_ended(*dial);
+    return end_if_empty();
+  }
+  link->on_wake(wake);
+  if (scratch_.pool.holds_memory() && !trim_timer_.armed()) {
+    reactor_.timers().arm(trim_timer_, reactor_.now_ms() + kTrimMs);
   }
 }
 
@@ -152,18 +246,102 @@ void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   }
   std::unique_ptr<tls::Session> session;
   if (listening.tls) session = std::make_unique<tls::Session>(*tls_);
-  const int fd = accepted.socket.fd();
+  counters_.accepted.add(1);
   Link& link = links_.emplace(*this, net::Transport(std::move(accepted.socket), std::move(session)),
                               ip, refuse);
-  if (!reactor_.add(fd, link.id())) {
+  WS_CHECK(link.id().index <= kNumberMask);  // more than 2 million on one thread
+  if (!watch_socket(link.socket(), link.id())) {
     core::log(core::LogLevel::kWarn, "connection refused: epoll has no room");
     links_.erase(link.id());
   }
 }
 
-void Shard::shut_down(CloseCode code) {
+bool Shard::watch_socket(const net::Socket& socket, core::Id id) {
+  if (socket.memory() == 0) return reactor_.add(socket.fd(), id);
+  net::MemorySockets::watch(socket.memory(), this, id);
+  return true;
+}
+
+Link& Shard::add_client(Dial& dial) {
+  common_.connections.fetch_add(1, std::memory_order_relaxed);
+  counters_.accepted.add(1);
+  return links_.emplace(*this, dial);
+}
+
+void Shard::connect_to(core::Id link, net::Addresses addresses) {
+  if (Link* const found = links_.find(link)) found->connect_to(std::move(addresses));
+}
+
+void Shard::connect_in_memory(core::Id link) {
+  const auto [ours, theirs] = net::MemorySockets::connect(memory_pipe_bytes_);
+  common_.connections.fetch_add(1, std::memory_order_relaxed);
+  counters_.accepted.add(1);
+  Link& served =
+      links_.emplace(*this, net::Transport(net::Socket(theirs), nullptr), nullptr, shutting_down_);
+  watch_socket(served.socket(), served.id());
+  links_.find(link)->connect_by(net::Socket(ours));
+}
+
+bool Shard::close_link(core::Id link, CloseCode code, CloseCause cause) {
+  Link* const found = links_.find(link);
+  if (found != nullptr) found->shut_down(code, cause);
+  return found != nullptr;
+}
+
+void Shard::drop_link(core::Id link, CloseCause cause) {
+  if (Link* const found = links_.find(link)) found->drop(cause);
+}
+
+proto::DeflateEngine& Shard::deflate_engine() {
+  if (!deflate_engine_) deflate_engine_ = std::make_unique<proto::DeflateEngine>();
+  return *deflate_engine_;
+}
+
+Agreements& Shard::agreements() {
+  if (!agreements_) {
+    agreements_ = std::make_unique<Agreements>(protocol_config(proto::Role::kServer, false),
+                                               deflate_engine());
+  }
+  return *agreements_;
+}
+
+void Shard::run_on(ConnId id, const std::function<void(Conn&)>& task) {
+  if (Link* const link = links_.find({id.index & kNumberMask, id.generation})) link->run(task);
+}
+
+void Shard::answer(ConnId id, Upgrade decision) {
+  Link* const link = links_.find({id.index & kNumberMask, id.generation});
+  if (link != nullptr) link->answer(std::move(decision));
+}
+
+bool Shard::publish(std::string_view topic, const Message& message, SendOptions options,
+                    const Link* except) {
+  const auto publication = common_.publication(topic, message, options);
+  topics_.deliver(*publication, except);
+  bool taken = true;
+  for (Shard* const shard : common_.shards) {
+    if (shard != this) taken &= shard->take(publication);
+  }
+  return taken;
+}
+
+bool Shard::take(const std::shared_ptr<Publication>& publication) {
+  const std::size_t bytes = publication->size();
+  const std::size_t waiting = publications_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (waiting >= limits().publish_queue_bytes) {
+    publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    return false;
+  }
+  post([this, publication, bytes] {
+    publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    topics_.deliver(*publication, nullptr);
+  });
+  return true;
+}
+
+void Shard::shut_down(CloseCode code, std::uint32_t drain_ms) {
   if (std::exchange(shutting_down_, true)) return;
-  reactor_.timers().arm(drain_timer_, reactor_.now_ms() + limits().drain_ms);
+  reactor_.timers().arm(drain_timer_, reactor_.now_ms() + drain_ms);
   for (const auto& listening : listeners_) {
     // Who connected before the stop is told so; closing the socket now would reset them.
     for (int round = 0; round < kFarewellRounds && !accept_from(*listening); ++round) {
@@ -171,7 +349,8 @@ void Shard::shut_down(CloseCode code) {
     reactor_.timers().cancel(listening->retry);
     listening->listener.close();
   }
-  links_.for_each([code](Link& link, core::Id) { link.shut_down(code); });
+  dials_.cancel_all(0, code);
+  links_.for_each([code](Link& link, core::Id) { link.shut_down(code, CloseCause::kShutdown); });
   end_if_empty();
 }
 

@@ -128,6 +128,43 @@ TEST(Mailbox, DestroysUnrunTasksInOrderAlsoWhenTheyPostFromTheirDestructors) {
   EXPECT_EQ(log, "apbz");
 }
 
+TEST(Mailbox, KeepsNothingOnceItIsClosed) {
+  std::string log;
+  Mailbox mailbox;
+  EXPECT_TRUE(mailbox.post([trace = std::make_unique<Trace>(log, 'a')] { ADD_FAILURE(); }));
+  mailbox.close();
+  EXPECT_EQ(log, "a");
+  EXPECT_TRUE(mailbox.empty());
+  EXPECT_FALSE(mailbox.post([trace = std::make_unique<Trace>(log, 'b')] { ADD_FAILURE(); }));
+  EXPECT_EQ(log, "ab") << "destroyed with the call";
+  mailbox.run_all();
+  mailbox.close();
+  EXPECT_EQ(log, "ab");
+}
+
+TEST(Mailbox, MayBeClosedWhileOthersPost) {
+  std::atomic<int> made{0}, destroyed{0};
+  struct Counted {
+    Counted(std::atomic<int>& made_count, std::atomic<int>& destroyed_count)
+        : destroyed(destroyed_count) {
+      ++made_count;
+    }
+    ~Counted() { ++destroyed; }
+    std::atomic<int>& destroyed;
+  };
+  Mailbox mailbox;
+  std::vector<std::thread> producers;
+  for (int producer = 0; producer < 3; ++producer) {
+    producers.emplace_back([&] {
+      while (mailbox.post([counted = std::make_unique<Counted>(made, destroyed)] {})) {
+      }
+    });
+  }
+  mailbox.close();
+  for (std::thread& producer : producers) producer.join();
+  EXPECT_EQ(destroyed, made);
+}
+
 TEST(Mailbox, LosesNoTaskAndNoWakeUpOfFourProducers) {
   constexpr int kProducers = 4;
   constexpr int kTasks = 5000;

@@ -484,6 +484,95 @@ TEST(Reactor, DestroysUnrunTasksWhileItsTimersStillWork) {
   reactor.reset();
 }
 
+TEST(Reactor, RunsNoTaskAfterItsMailboxIsClosed) {
+  Loop loop;
+  loop.reactor.close_mailbox();
+  EXPECT_FALSE(loop.reactor.post([] { ADD_FAILURE(); }));
+  loop.reactor.turn_at(monotonic_ms());
+}
+
+// --- without descriptors and waiting ---
+
+TEST(Reactor, TurnsByHandTakeTheStepsInOrder) {
+  std::vector<std::uint32_t> wakes;
+  Reactor reactor(&wakes, [](void* owner, Id, std::uint32_t wake) {
+    static_cast<std::vector<std::uint32_t>*>(owner)->push_back(wake);
+  });
+  const std::uint64_t start = reactor.now_ms();
+  TimerNode node;
+  node.owner = kA;
+  reactor.timers().arm(node, start + 10);
+  reactor.retire(kA);
+  reactor.mark_dirty(kA);
+  reactor.post([&] { wakes.push_back(1000); });
+  reactor.make_ready(kA);
+  const std::uint64_t turn = reactor.turn();
+  reactor.turn_at(start + 10);
+  EXPECT_EQ(wakes, (std::vector<std::uint32_t>{kResume, 1000, kTimer, kFlush, kReap}));
+  EXPECT_EQ(reactor.now_ms(), start + 10);
+  EXPECT_EQ(reactor.turn(), turn + 1);
+}
+
+TEST(Reactor, TurnsByHandHaveNoTimeOfTheirOwn) {
+  int fired = 0;
+  Reactor reactor(&fired, [](void* owner, Id, std::uint32_t) { ++*static_cast<int*>(owner); });
+  const std::uint64_t start = reactor.now_ms();
+  TimerNode node;
+  node.owner = kA;
+  reactor.timers().arm(node, start + 5);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  reactor.turn_at(start + 4);
+  EXPECT_EQ(fired, 0);
+  EXPECT_FALSE(reactor.has_work());
+  reactor.turn_at(start + 1'000'000);
+  EXPECT_EQ(fired, 1);
+}
+
+TEST(Reactor, HasWorkWhileAnyListTheMailboxOrATimerDoes) {
+  Reactor reactor(nullptr, [](void*, Id, std::uint32_t) {});
+  const std::uint64_t now = reactor.now_ms();
+  const auto works_once = [&] {
+    const bool before = reactor.has_work();
+    reactor.turn_at(now);
+    return before && !reactor.has_work();
+  };
+  EXPECT_FALSE(reactor.has_work());
+  reactor.make_ready(kA);
+  EXPECT_TRUE(works_once());
+  reactor.mark_dirty(kA);
+  EXPECT_TRUE(works_once());
+  reactor.retire(kA);
+  EXPECT_TRUE(works_once());
+  reactor.post([] {});
+  EXPECT_TRUE(works_once());
+  TimerNode node;
+  reactor.timers().arm(node, now);
+  EXPECT_TRUE(works_once());
+  reactor.timers().arm(node, now + 1);
+  EXPECT_FALSE(reactor.has_work()) << "it is not due";
+  reactor.timers().cancel(node);
+}
+
+TEST(Reactor, ATurnLeavesWhatItsLastStepsAskForToTheNext) {
+  struct Owner {
+    Reactor* reactor = nullptr;
+    int resumed = 0;
+  } owner;
+  Reactor reactor(&owner, [](void* self, Id id, std::uint32_t wake) {
+    auto& of = *static_cast<Owner*>(self);
+    if (wake == kReap) of.reactor->make_ready(id);
+    if (wake == kResume) ++of.resumed;
+  });
+  owner.reactor = &reactor;
+  reactor.retire(kA);
+  reactor.turn_at(reactor.now_ms());
+  EXPECT_EQ(owner.resumed, 0);
+  EXPECT_TRUE(reactor.has_work());
+  reactor.turn_at(reactor.now_ms());
+  EXPECT_EQ(owner.resumed, 1);
+  EXPECT_FALSE(reactor.has_work());
+}
+
 TEST(Reactor, AbortsOnAnIdOrDescriptorThatCannotBeWatched) {
   Loop loop;
   Pair pair;

@@ -2,11 +2,8 @@
 // them checks is in its script beside this file. The test of a client that is not installed is
 // skipped.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -15,34 +12,13 @@
 #include <system_error>
 #include <vector>
 
+#include "tests/support/shell.h"
 #include "tests/support/wsd_process.h"
 
 namespace ws::test {
 namespace {
 
 constexpr std::string_view kPassed = "all checks passed";
-
-struct Ran {
-  int exit_code = -1;  // 124: it took too long
-  std::string output;
-};
-
-Ran run(const std::string& command) {
-  Ran ran;
-  FILE* const pipe = ::popen(("timeout -k 5 60 " + command).c_str(), "r");
-  if (pipe == nullptr) return ran;
-  std::array<char, 4096> buffer;
-  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    ran.output.append(buffer.data(), count);
-  }
-  const int status = ::pclose(pipe);
-  ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return ran;
-}
-
-bool works(const std::string& command) {
-  return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
-}
 
 class Clients : public testing::Test {
  protected:

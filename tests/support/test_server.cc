@@ -25,6 +25,11 @@ void echo(Conn& conn, const Message& message) {
   conn.send(message);
 }
 
+Message binary_message(std::string_view bytes) {
+  return {MessageType::kBinary,
+          {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}};
+}
+
 Handlers Journal::handlers(OnMessage on_message) {
   return {.on_open = [this](Conn& conn) { note(conn, 'o'); },
           .on_message =

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/conformance/conformance.h"
@@ -21,6 +22,8 @@ namespace ws::test {
 
 using OnMessage = std::function<void(Conn&, const Message&)>;
 void echo(Conn& conn, const Message& message);
+// Valid until `bytes` are gone.
+Message binary_message(std::string_view bytes);
 
 // Every callback there was. thread: any.
 class Journal {

@@ -43,9 +43,9 @@ std::vector<std::string> environment(const std::vector<std::string>& extra) {
 }  // namespace
 
 WsdProcess::WsdProcess(const std::vector<std::string>& args,
-                       const std::vector<std::string>& extra_env) {
-  const char* const named = std::getenv("WSD");
-  std::vector<std::string> words = {named != nullptr ? named : "./wsd"};
+                       const std::vector<std::string>& extra_env, const std::string& program) {
+  const char* const wsd = std::getenv("WSD");
+  std::vector<std::string> words = {!program.empty() ? program : wsd != nullptr ? wsd : "./wsd"};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<std::string> variables = environment(extra_env);
   // Everything the child needs is made before the fork: after it, in a program with threads, only
@@ -61,7 +61,7 @@ WsdProcess::WsdProcess(const std::vector<std::string>& args,
     ::dup2(ends[1], STDOUT_FILENO);
     ::dup2(ends[1], STDERR_FILENO);
     ::execve(argv[0], argv.data(), envp.data());
-    constexpr std::string_view kFailed = "cannot start wsd: build it, or name it in $WSD\n";
+    constexpr std::string_view kFailed = "cannot start it: build it, or name wsd in $WSD\n";
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kFailed.data(), kFailed.size());
     ::_exit(127);
   }

@@ -12,12 +12,14 @@
 
 namespace ws::test {
 
-// The program named by $WSD, else ./wsd. Dies with its owner, and with the thread that made it.
+// The program named by $WSD, else ./wsd, or another one that announces its listeners in the same
+// way. Dies with its owner, and with the thread that made it.
 class WsdProcess {
  public:
-  // Arguments without the program's name. extra_env: "NAME=value".
+  // Arguments without the program's name. extra_env: "NAME=value". program: a path; "": wsd.
   explicit WsdProcess(const std::vector<std::string>& args,
-                      const std::vector<std::string>& extra_env = {});
+                      const std::vector<std::string>& extra_env = {},
+                      const std::string& program = {});
   ~WsdProcess();
   WsdProcess(const WsdProcess&) = delete;
   WsdProcess& operator=(const WsdProcess&) = delete;

@@ -247,9 +247,7 @@ TEST_P(ServerBackpressure, DropsWhatExceedsTheQueueAndCloses1013) {
   TestServer server(limits, [&](Conn& conn, const Message&) {
     for (std::uint32_t i = 0; i < sends_max && second_refusal < 0; ++i) {
       const std::string payload = noise(kBytes, i);
-      const SendStatus status =
-          conn.send({.type = MessageType::kBinary,
-                     .bytes = {reinterpret_cast<const std::uint8_t*>(payload.data()), kBytes}});
+      const SendStatus status = conn.send(binary_message(payload));
       if (status == SendStatus::kSent || status == SendStatus::kQueued) {
         ++accepted;
       } else {

@@ -1,6 +1,4 @@
 // Compression as a program chooses it: ServerOptions::deflate and SendOptions.
-#include "ws/compression.h"
-
 #include <gtest/gtest.h>
 
 #include <string>

@@ -22,8 +22,7 @@ class ServerLifecycle : public OverBothSchemes {};
 INSTANTIATE_TEST_SUITE_P(Over, ServerLifecycle, testing::Bool(), scheme);
 
 void tell(Conn& conn, std::string_view what) {
-  conn.send({.type = MessageType::kText,
-             .bytes = {reinterpret_cast<const std::uint8_t*>(what.data()), what.size()}});
+  conn.send(what);
 }
 
 // The only closing there is, once everything has settled.
@@ -392,7 +391,7 @@ TEST_P(ServerLifecycle, NothingCanBeSentOnceClosed) {
   Journal journal;
   Handlers handlers = journal.handlers();
   handlers.on_close = [&, next = handlers.on_close](Conn& conn, const Close& why) {
-    status = static_cast<int>(conn.send({.type = MessageType::kText, .bytes = {}}));
+    status = static_cast<int>(conn.send(""));
     conn.close(CloseCode{4000});
     next(conn, why);
   };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/conformance/conformance.h"
+#include "ws/extensions.h"
 #include "ws/proto/http_parser.h"
 
 namespace ws {
@@ -23,16 +24,34 @@ class Opening : public testing::Test {
  protected:
   Opening() {
     router_.add("/ws", {});
-    router_.add("/open/*", {.on_open = {}, .on_message = {}, .on_close = {}, .any_origin = true});
+    router_.add("/open/*", {.origins = {"*"}});
   }
 
-  OpeningAnswer answer(const Request& request, bool tls = false) {
+  // What a program without an on_upgrade says in the end.
+  struct Answer {
+    int status = 0;
+    std::string_view reason;
+    std::string response;
+    const Handlers* handlers = nullptr;
+    bool deflate = false;
+  };
+
+  Answer answer(const Request& request, bool tls = false) {
     const std::string text = request.str();
     parser_ = std::make_unique<proto::RequestParser>(proto::RequestParser::Config{});
     const auto step =
         parser_->feed({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     EXPECT_EQ(step.state, proto::RequestParser::State::kComplete) << text;
-    return answer_request(parser_->head(), router_, origins_, tls, deflate_);
+    Judgement judged = judge_request(parser_->head(), router_, origins_, tls);
+    Answer answer{.reason = judged.reason, .response = std::move(judged.response)};
+    if (judged.kind == Judgement::Kind::kUpgrade) {
+      answer.handlers = judged.route.handlers;
+      const Negotiated negotiated = accept_extensions(parser_->head(), deflate_, {});
+      answer.deflate = !negotiated.elements.empty();
+      answer.response = upgrade_answer(parser_->head(), {}, negotiated.answer).value();
+    }
+    answer.status = std::stoi(answer.response.substr(answer.response.find(' ')));
+    return answer;
   }
   int status(const Request& request, bool tls = false) { return answer(request, tls).status; }
 
@@ -64,11 +83,8 @@ bool has_line(const std::string& response, const std::string& line) {
 }
 
 // "every answer but 101 carries Content-Length and Connection: close"; and the length is right.
-void expect_whole_refusal(const OpeningAnswer& answer, int status) {
-  EXPECT_EQ(answer.status, status);
-  EXPECT_EQ(answer.handlers, nullptr);
-  EXPECT_FALSE(answer.reason.empty());
-  const std::string& response = answer.response;
+void expect_whole_refusal(const std::string& response, std::string_view reason, int status) {
+  EXPECT_FALSE(reason.empty());
   EXPECT_TRUE(response.starts_with("HTTP/1.1 " + std::to_string(status) + " ")) << response;
   const std::size_t head_end = response.find("\r\n\r\n");
   ASSERT_NE(head_end, std::string::npos) << response;
@@ -80,9 +96,9 @@ void expect_whole_refusal(const OpeningAnswer& answer, int status) {
 }
 
 TEST_F(Opening, AGoodRequestGetsItsRoute) {
-  const OpeningAnswer answer = this->answer({});
+  const Answer answer = this->answer({});
   EXPECT_EQ(answer.status, 101);
-  EXPECT_EQ(answer.handlers, router_.find("/ws"));
+  EXPECT_EQ(answer.handlers, router_.find("/ws").handlers);
   EXPECT_TRUE(answer.response.starts_with("HTTP/1.1 101 ")) << answer.response;
   EXPECT_TRUE(answer.response.ends_with("\r\n\r\n")) << answer.response;
   EXPECT_TRUE(has_line(answer.response, "Sec-WebSocket-Accept: " + std::string(test::kAccept)));
@@ -90,22 +106,29 @@ TEST_F(Opening, AGoodRequestGetsItsRoute) {
 }
 
 TEST_F(Opening, TheRouteIsFoundByThePathAlone) {
-  EXPECT_EQ(answer(at("/ws?token=1")).handlers, router_.find("/ws"));
-  EXPECT_EQ(answer(at("http://localhost/ws")).handlers, router_.find("/ws"));
-  EXPECT_EQ(answer(at("http://localhost/open/x?y=/ws")).handlers, router_.find("/open/x"));
+  EXPECT_EQ(answer(at("/ws?token=1")).handlers, router_.find("/ws").handlers);
+  EXPECT_EQ(answer(at("http://localhost/ws")).handlers, router_.find("/ws").handlers);
+  EXPECT_EQ(answer(at("http://localhost/open/x?y=/ws")).handlers, router_.find("/open/x").handlers);
   EXPECT_EQ(status(at("/open?/open/x")), 404);
 }
 
 TEST_F(Opening, ARefusalIsAWholeAnswer) {
-  expect_whole_refusal(answer(at("/nowhere")), 404);
-  expect_whole_refusal(answer(plain_get("/ws")), 426);
-  expect_whole_refusal(answer(from("https://evil.example")), 403);
-  expect_whole_refusal(answer(Request().without("Host")), 400);
+  const auto expect_refused = [this](const Request& request, int status) {
+    const Answer refused = answer(request);
+    EXPECT_EQ(refused.handlers, nullptr);
+    expect_whole_refusal(refused.response, refused.reason, status);
+  };
+  expect_refused(at("/nowhere"), 404);
+  expect_refused(plain_get("/ws"), 426);
+  expect_refused(from("https://evil.example"), 403);
+  expect_refused(Request().without("Host"), 400);
   Request post;
   post.line = "POST /ws HTTP/1.1";
-  expect_whole_refusal(answer(post), 405);
-  for (const int status : {400, 408, 414, 431, 503, 505}) {
-    expect_whole_refusal(refuse_request(status), status);
+  expect_refused(post, 405);
+  for (const int status : {400, 408, 414, 431, 500, 503, 505}) {
+    const Judgement refused = refuse_request(status);
+    EXPECT_EQ(refused.kind, Judgement::Kind::kRefused);
+    expect_whole_refusal(refused.response, refused.reason, status);
   }
 }
 
@@ -218,11 +241,15 @@ TEST_F(Opening, ARouteMayAcceptAnyOrigin) {
   EXPECT_EQ(status(from("https://evil.example", "/ws")), 403) << "the other route does not";
 }
 
-// "--origin: let pages of ORIGIN connect, besides our own (default for echo: any)".
-TEST_F(Opening, AListOfOriginsRulesThatRouteToo) {
+// Handlers::origins: "Empty: ServerOptions::origins."
+TEST_F(Opening, ARoutesOwnListRulesItInsteadOfTheServers) {
   origins_ = {"https://app.example"};
-  EXPECT_EQ(status(from("https://app.example", "/open/1")), 101);
-  EXPECT_EQ(status(from("https://evil.example", "/open/1")), 403);
+  router_.add("/own", {.origins = {"https://own.example"}});
+  EXPECT_EQ(status(from("https://own.example", "/own")), 101);
+  EXPECT_EQ(status(from("http://localhost", "/own")), 101) << "our own, still";
+  EXPECT_EQ(status(from("https://app.example", "/own")), 403);
+  EXPECT_EQ(status(from("https://app.example", "/ws")), 101);
+  EXPECT_EQ(status(from("https://own.example", "/ws")), 403);
 }
 
 TEST_F(Opening, NamesTheExtensionItAgreedOn) {
@@ -230,13 +257,13 @@ TEST_F(Opening, NamesTheExtensionItAgreedOn) {
   request.headers.push_back("Sec-WebSocket-Extensions: permessage-deflate");
   EXPECT_FALSE(answer(request).deflate) << "off unless asked for";
   deflate_.mode = DeflateMode::kOn;
-  const OpeningAnswer agreed = answer(request);
+  const Answer agreed = answer(request);
   ASSERT_TRUE(agreed.deflate);
   EXPECT_NE(agreed.response.find("\r\nSec-WebSocket-Extensions: permessage-deflate; "
                                  "server_no_context_takeover; client_no_context_takeover\r\n"),
             std::string::npos)
       << agreed.response;
-  const OpeningAnswer plain = answer(at("/open/x"));
+  const Answer plain = answer(at("/open/x"));
   EXPECT_FALSE(plain.deflate);
   EXPECT_EQ(plain.response.find("Extensions"), std::string::npos) << plain.response;
 }

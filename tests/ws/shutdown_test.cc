@@ -49,9 +49,34 @@ TEST_P(ServerShutdown, TellsEveryoneAndReturns) {
 TEST_P(ServerShutdown, ClosesWithTheCodeItIsGiven) {
   TestServer server;
   Peer peer = server.peer(tls());
-  server.server().stop(CloseCode::kServiceRestart);
-  server.server().stop(CloseCode{4000});  // "the first call counts"
+  server.server().stop(10'000, CloseCode::kServiceRestart);
+  server.server().stop(10'000, CloseCode{4000});  // "the first call counts"
   EXPECT_EQ(peer.play(Script().gets_close(1012).sends(close(1012)).eof()), "");
+}
+
+// "code: as for Conn::close()": RFC 6455 7.4.1, 1006 "MUST NOT be set as a status code in a Close
+// control frame by an endpoint".
+TEST_P(ServerShutdown, NeverSendsACodeThatMayNotBeSent) {
+  for (const int code : {1006, 1015, 999, 0}) {
+    TestServer server;
+    Peer peer = server.peer(tls());
+    server.server().stop(10'000, static_cast<CloseCode>(code));
+    EXPECT_EQ(peer.play(Script().gets_close(1011).sends(close(1011)).eof()), "") << code;
+  }
+}
+
+TEST_P(ServerShutdown, ADeadlineOfItsOwnRules) {
+  Limits limits;
+  limits.drain_ms = 60'000;
+  TestServer server(limits);
+  RawPeer silent(connect_tcp(server.port(tls())), tls());
+  silent.upgrade();
+  const auto start = Clock::now();
+  server.server().stop(200);
+  server.server().wait();
+  EXPECT_GE(Clock::now() - start, 180ms);
+  EXPECT_LT(Clock::now() - start, 20s);
+  EXPECT_EQ(server.journal().closings(1).size(), 1U);
 }
 
 TEST_P(ServerShutdown, TheDestructorStops) {
@@ -102,8 +127,7 @@ TEST_P(ServerShutdown, WhatIsQueuedPrecedesTheClose) {
   constexpr std::size_t kBytes = 5'000'000;
   TestServer server({}, [](Conn& conn, const Message&) {
     const std::string body(kBytes, 'x');
-    conn.send({.type = MessageType::kBinary,
-               .bytes = {reinterpret_cast<const std::uint8_t*>(body.data()), body.size()}});
+    conn.send(binary_message(body));
   });
   RawPeer peer(connect_tcp(server.port(tls()), {.receive_buffer_bytes = 16'384}), tls());
   peer.upgrade();

@@ -118,8 +118,7 @@ TEST(ServerTimeoutsOfReaders, ASlowReaderIsNotSilent) {
   TestServer server(limits, [](Conn& conn, const Message& message) {
     const std::string body(kBytes, 'x');
     if (message.text() != "go") return;
-    conn.send({.type = MessageType::kBinary,
-               .bytes = {reinterpret_cast<const std::uint8_t*>(body.data()), body.size()}});
+    conn.send(binary_message(body));
   });
   RawPeer peer(connect_tcp(server.port(false), {.receive_buffer_bytes = 16'384}), false);
   peer.upgrade();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "core/fd.h"
@@ -16,8 +17,6 @@
 namespace {
 
 using ws::daemon::Settings;
-
-constexpr const char* kVersion = "0.1.0";
 
 enum ExitCode { kFine = 0, kCouldNotStart = 1, kBadUsage = 2, kForced = 3 };
 
@@ -82,11 +81,12 @@ void announce(const ws::Server& server) {
 int serve(const Settings& settings) {
   ws::Server server(settings.server);
   for (const std::string& path : settings.echo_paths) {
-    server.route(
-        path, {.on_open = {},
-               .on_message = [](ws::Conn& conn, const ws::Message& message) { conn.send(message); },
-               .on_close = {},
-               .any_origin = true});
+    ws::Handlers echo{
+        .on_message = [](ws::Conn& conn, const ws::Message& message) { conn.send(message); },
+        .keep_request = false};
+    // It has nothing to give away: without a list, any page may connect.
+    if (settings.server.origins.empty()) echo.origins = {"*"};
+    server.route(path, std::move(echo));
   }
   if (settings.action == Settings::Action::kTestConfig) {
     if (auto done = server.check(); !done) return complain(done.error(), kCouldNotStart);
@@ -121,7 +121,7 @@ int main(int argc, char** argv) {
       std::fputs(ws::daemon::help_text().c_str(), stdout);
       return kFine;
     case Settings::Action::kVersion:
-      std::printf("wsd %s, %s\n", kVersion, ws::tls::library_version().c_str());
+      std::printf("wsd %s, %s\n", ws::kVersion.data(), ws::tls::library_version().c_str());
       return kFine;
     case Settings::Action::kServe:
     case Settings::Action::kTestConfig:

@@ -25,27 +25,6 @@ void add_list(std::string& text, std::string_view name, std::span<const std::str
   if (!list.empty()) add_line(text, name, list);
 }
 
-core::Error header_error(std::string_view name, std::string_view fault) {
-  return core::Error("cannot send the header \"" + printable(name) + "\": " + std::string(fault));
-}
-
-// Why it may not be an extra header; "" when it may.
-std::string_view owned_header_fault(std::string_view name) {
-  static constexpr std::string_view kPrefix = "Sec-WebSocket-";
-  if (equals_ignore_case(name, "Host")) return "it is made from the URL; leave it out";
-  if (equals_ignore_case(name, "Sec-WebSocket-Protocol")) {
-    return "it is made from the list of subprotocols; put them there";
-  }
-  if (equals_ignore_case(name, "Upgrade") || equals_ignore_case(name, "Connection") ||
-      equals_ignore_case(name.substr(0, kPrefix.size()), kPrefix)) {
-    return "the handshake writes it itself; leave it out";
-  }
-  if (equals_ignore_case(name, "Content-Length") || equals_ignore_case(name, "Transfer-Encoding")) {
-    return "a handshake has no body; leave it out";
-  }
-  return "";
-}
-
 bool is_redirect(int status) {
   static constexpr std::array kRedirects = {301, 302, 303, 307, 308};
   return std::find(kRedirects.begin(), kRedirects.end(), status) != kRedirects.end();
@@ -116,7 +95,7 @@ std::string client_request(const ClientRequest& request) {
 }
 
 core::Result<core::Ok> check_client_request(std::span<const std::string> subprotocols,
-                                            std::span<const ExtraHeader> headers) {
+                                            std::span<const HeaderField> headers) {
   for (auto at = subprotocols.begin(); at != subprotocols.end(); ++at) {
     // Section 4.1: "The elements that comprise this value MUST be non-empty strings with characters
     // in the range U+0021 to U+007E not including separator characters as defined in [RFC2616] and
@@ -131,17 +110,8 @@ core::Result<core::Ok> check_client_request(std::span<const std::string> subprot
     return core::Error("cannot offer the subprotocol \"" + printable(*at) +
                        "\": " + std::string(fault));
   }
-  for (const auto& [name, value] : headers) {
-    if (!is_token(name)) {
-      return header_error(name, "its name is not a token; use letters, digits and !#$%&'*+-.^_`|~");
-    }
-    const std::string_view fault = owned_header_fault(name);
-    if (!fault.empty()) return header_error(name, fault);
-    if (!all_bytes_of(kTextByte | kBlankByte, value)) {
-      return header_error(name,
-                          "its value has a line break or another control character; encode "
-                          "or remove it");
-    }
+  for (const HeaderField& header : headers) {
+    if (auto good = check_header(header); !good) return good;
   }
   return core::Ok{};
 }
@@ -170,7 +140,7 @@ core::Result<ServerAnswer> judge_response(const ResponseHead& head, std::string_
 
   static constexpr std::string_view kExtensions = "Sec-WebSocket-Extensions";
   for (const std::string_view element : list_elements(head, kExtensions)) {
-    std::optional<Extension> extension = parse_extension(element);
+    std::optional<ExtensionElement> extension = parse_extension(element);
     if (!extension) {
       return core::Error("the server's list of extensions is malformed at \"" + printable(element) +
                          "\"");

@@ -1,14 +1,14 @@
-// Internal. The opening handshake of RFC 6455 section 4, client side: writing a request, judging
+// Public. The opening handshake of RFC 6455 section 4, client side: writing a request, judging
 // the response.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "core/result.h"
+#include "ws/proto/header.h"
 #include "ws/proto/http.h"
 
 namespace ws::proto {
@@ -17,16 +17,13 @@ namespace ws::proto {
 // for each connection."
 std::string make_key();
 
-// Name and value, as a program adds them to a request.
-using ExtraHeader = std::pair<std::string, std::string>;
-
 struct ClientRequest {
   std::string_view target;                         // ConnectUrl::target
   std::string_view host;                           // ConnectUrl::host_header()
   std::string_view key;                            // make_key()
   std::span<const std::string> subprotocols = {};  // in the order of preference
   std::span<const std::string> extensions = {};    // offers as they stand in the list
-  std::span<const ExtraHeader> headers = {};
+  std::span<const HeaderField> headers = {};
 };
 
 // The whole head of section 4.1's request. in: subprotocols and headers that
@@ -34,11 +31,9 @@ struct ClientRequest {
 std::string client_request(const ClientRequest& request);
 
 // Whether a program may ask for these.
-// errors: one line naming the subprotocol that is no token or repeated; the header whose name is no
-// token, whose value has control characters, or that the handshake writes itself: Host, Upgrade,
-// Connection, Sec-WebSocket-*, and what announces a body.
+// errors: one line naming the subprotocol that is no token or repeated, or check_header()'s.
 core::Result<core::Ok> check_client_request(std::span<const std::string> subprotocols,
-                                            std::span<const ExtraHeader> headers);
+                                            std::span<const HeaderField> headers);
 
 // What a server agreed to.
 struct ServerAnswer {
@@ -46,7 +41,7 @@ struct ServerAnswer {
   // Section 4.1: "if this header field indicates the use of an extension that was not present in
   // the client's handshake [...], the client MUST _Fail the WebSocket Connection_". That is the
   // caller's to judge, who knows what each offer means. valid until: the head is.
-  std::vector<Extension> extensions;
+  std::vector<ExtensionElement> extensions;
 };
 
 // The verdict on a complete response to the request with `key` and `subprotocols`.

@@ -20,6 +20,19 @@ MaskKey MaskKeys::next() {
   return key;
 }
 
+void encode_message(core::Buffer& out, Sender sender, Opcode opcode, std::uint8_t rsv,
+                    core::ConstBytes payload, std::size_t frame_bytes) {
+  if (frame_bytes == 0) frame_bytes = payload.size();
+  FrameMarks marks{.opcode = opcode, .fin = false, .rsv = rsv};
+  while (payload.size() > frame_bytes) {
+    encode_frame(out, sender, marks, payload.first(frame_bytes));
+    payload = payload.subspan(frame_bytes);
+    marks = {.opcode = Opcode::kContinuation, .fin = false, .rsv = 0};
+  }
+  marks.fin = true;
+  encode_frame(out, sender, marks, payload);
+}
+
 void encode_close(core::Buffer& out, Sender sender, CloseCode code, std::string_view reason) {
   if (code == CloseCode::kNoStatus) return encode_frame(out, sender, Opcode::kClose, {});
   std::array<std::uint8_t, kControlPayloadBytesMax> body;

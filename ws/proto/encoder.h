@@ -1,4 +1,4 @@
-// Internal. Frames on their way out (RFC 6455 sections 5.1-5.5).
+// Public. Frames on their way out (RFC 6455 sections 5.1-5.5).
 #pragma once
 
 #include <array>
@@ -29,11 +29,21 @@ struct Sender {
   MaskKeys* keys = nullptr;
 };
 
-// Appends one whole frame. payload: may not lie in `out`. rsv1: it is compressed.
-inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::ConstBytes payload,
-                         bool rsv1 = false) {
-  FrameHeader header{
-      .payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true, .rsv1 = rsv1};
+// What a data frame says besides its payload.
+struct FrameMarks {
+  Opcode opcode = Opcode::kBinary;
+  bool fin = true;
+  std::uint8_t rsv = 0;  // of the extensions that transformed the message
+};
+
+// Appends one frame. payload: may not lie in `out`.
+inline void encode_frame(core::Buffer& out, Sender sender, FrameMarks marks,
+                         core::ConstBytes payload) {
+  FrameHeader header{.payload_bytes = payload.size(),
+                     .mask_key = {},
+                     .opcode = marks.opcode,
+                     .fin = marks.fin,
+                     .rsv = marks.rsv};
   if (sender.role == Role::kClient) header.mask_key = sender.keys->next();
   const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
   const std::size_t header_bytes = encode_header(room.data(), header, sender.role);
@@ -42,6 +52,16 @@ inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode, core::
   if (sender.role == Role::kClient) apply_mask(copy, header.mask_key);
   out.commit(header_bytes + payload.size());
 }
+
+inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode,
+                         core::ConstBytes payload) {
+  encode_frame(out, sender, FrameMarks{.opcode = opcode}, payload);
+}
+
+// Appends a data message: one frame, or fragments of at most frame_bytes each (0: no limit). 5.4.
+// rsv: on the first frame only.
+void encode_message(core::Buffer& out, Sender sender, Opcode opcode, std::uint8_t rsv,
+                    core::ConstBytes payload, std::size_t frame_bytes);
 
 // Appends a Close frame; kNoStatus makes an empty one. reason: UTF-8, cut to the 123 bytes that
 // fit, at a character's edge.

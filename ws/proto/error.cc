@@ -30,8 +30,8 @@ std::string_view describe(Error error) {
       return "bad close body";
     case Error::kInvalidUtf8:
       return "invalid UTF-8";
-    case Error::kBadDeflate:
-      return "invalid compressed data";
+    case Error::kUndecodable:
+      return "undecodable extension data";
     case Error::kMessageTooBig:
       return "message too big";
     case Error::kTooManyFragments:

@@ -1,4 +1,4 @@
-// Internal. What a peer can do wrong, and the one place that maps it to a close code.
+// Public. What a peer can do wrong, and the one place that maps it to a close code.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ enum class Error : std::uint8_t {
   kInterleavedMessage,  // a new data frame while a message is open
   kBadCloseBody,        // one byte, or a code that may not be sent
   kInvalidUtf8,         // in text, or in the reason of a Close
-  kBadDeflate,          // a compressed message that is not, or not whole
+  kUndecodable,         // a message marked as an extension's that this cannot decode
   kMessageTooBig,
   kTooManyFragments,
 };
@@ -31,7 +31,7 @@ enum class Error : std::uint8_t {
 constexpr CloseCode close_code(Error error) {
   switch (error) {
     case Error::kInvalidUtf8:
-    case Error::kBadDeflate:
+    case Error::kUndecodable:
       return CloseCode::kInvalidPayload;
     case Error::kMessageTooBig:
       return CloseCode::kMessageTooBig;

@@ -10,17 +10,16 @@ using core::load_be;
 
 namespace {
 
-constexpr std::uint8_t kRsv23Bits = 0x30;
-
-Error judge_first_byte(std::uint8_t byte, bool rsv1_claimed) {
+Error judge_first_byte(std::uint8_t byte, std::uint8_t rsv_claimed) {
   const auto opcode = static_cast<Opcode>(byte & 0x0f);
-  // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
-  if ((byte & kRsv23Bits) != 0) return Error::kReservedBits;
+  // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." Those
+  // bits mark a message (RFC 7692 6), so they belong to its first frame: never to a control frame
+  // or a continuation.
+  const bool may_be_marked = !is_control(opcode) && opcode != Opcode::kContinuation;
+  const std::uint8_t allowed = may_be_marked ? rsv_claimed : 0;
+  if ((byte & kRsvBits & ~rsv_claimed) != 0) return Error::kReservedBits;
   if (!is_known(opcode)) return Error::kUnknownOpcode;
-  // RFC 7692 6: RSV1 belongs to the first frame of a message, so never to a control frame or a
-  // continuation.
-  const bool may_have_rsv1 = rsv1_claimed && !is_control(opcode) && opcode != Opcode::kContinuation;
-  if ((byte & kRsv1Bit) != 0 && !may_have_rsv1) return Error::kReservedBits;
+  if ((byte & kRsvBits & ~allowed) != 0) return Error::kReservedBits;
   // 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
   // fragmented."
   if (is_control(opcode) && (byte & kFinBit) == 0) return Error::kFragmentedControl;
@@ -48,17 +47,18 @@ Error judge_length(std::uint8_t short_length, std::uint64_t length) {
 
 }  // namespace
 
-HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver, bool rsv1_claimed) {
+HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver,
+                         std::uint8_t rsv_claimed) {
   HeaderStep step;
   step.bytes = 2;
   if (in.empty()) return step;
-  step.error = judge_first_byte(in[0], rsv1_claimed);
+  step.error = judge_first_byte(in[0], rsv_claimed);
   if (step.error != Error::kNone || in.size() < 2) return step;
 
   FrameHeader& header = step.header;
   header.opcode = static_cast<Opcode>(in[0] & 0x0f);
   header.fin = (in[0] & kFinBit) != 0;
-  header.rsv1 = (in[0] & kRsv1Bit) != 0;
+  header.rsv = in[0] & kRsvBits;
   step.error = judge_second_byte(in[1], header.opcode, receiver);
   if (step.error != Error::kNone) return step;
 

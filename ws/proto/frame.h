@@ -1,4 +1,4 @@
-// Internal. Frame headers (RFC 6455 section 5.2): decoding and encoding. Pure: no I/O, no
+// Public. Frame headers (RFC 6455 section 5.2): decoding and encoding. Pure: no I/O, no
 // allocation.
 #pragma once
 
@@ -21,7 +21,7 @@ inline constexpr std::size_t kControlPayloadBytesMax = 125;
 // The two fixed bytes: FIN, RSV1-3 and the opcode; the mask bit and a length up to 125, or which
 // longer form follows.
 inline constexpr std::uint8_t kFinBit = 0x80;
-inline constexpr std::uint8_t kRsv1Bit = 0x40;
+inline constexpr std::uint8_t kRsvBits = 0x70;  // RSV1 (0x40) to RSV3 (0x10)
 inline constexpr std::uint8_t kMaskBit = 0x80;
 inline constexpr std::uint8_t kLength16 = 126;
 inline constexpr std::uint8_t kLength64 = 127;
@@ -31,7 +31,7 @@ struct FrameHeader {
   MaskKey mask_key;
   Opcode opcode = Opcode::kContinuation;
   bool fin = false;
-  bool rsv1 = false;
+  std::uint8_t rsv = 0;  // kRsvBits
 };
 
 struct HeaderStep {
@@ -43,10 +43,10 @@ struct HeaderStep {
 
 // Decodes one header from the front of `in`, judging each byte as soon as it is there.
 // in: any split of the stream. receiver: who reads; a server demands the mask bit, a client forbids
-// it (5.1). rsv1_claimed: an extension uses RSV1 on the first frame of a message; otherwise it must
-// be 0. errors: kReservedBits, kUnknownOpcode, kFragmentedControl, kControlTooLong, kUnmaskedFrame,
-// kMaskedFrame, kNonMinimalLength, kLengthTopBit. thread: any. cost: no allocation.
-HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver, bool rsv1_claimed);
+// it (5.1). rsv_claimed: the bits that agreed extensions use on the first frame of a message; all
+// others must be 0. errors: kReservedBits, kUnknownOpcode, kFragmentedControl, kControlTooLong,
+// kUnmaskedFrame, kMaskedFrame, kNonMinimalLength, kLengthTopBit. thread: any. cost: no allocation.
+HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver, std::uint8_t rsv_claimed);
 
 // Bytes encode_header() writes for a payload of that length.
 constexpr std::size_t encoded_header_bytes(std::uint64_t payload_bytes, Role sender) {
@@ -58,7 +58,7 @@ constexpr std::size_t encoded_header_bytes(std::uint64_t payload_bytes, Role sen
 // out: at least kFrameHeaderBytesMax bytes.
 inline std::size_t encode_header(std::uint8_t* out, const FrameHeader& header, Role sender) {
   WS_DCHECK(!is_control(header.opcode) || header.payload_bytes <= kControlPayloadBytesMax);
-  out[0] = static_cast<std::uint8_t>((header.fin ? kFinBit : 0) | (header.rsv1 ? kRsv1Bit : 0) |
+  out[0] = static_cast<std::uint8_t>((header.fin ? kFinBit : 0) | header.rsv |
                                      static_cast<unsigned>(header.opcode));
   const std::uint8_t mask_bit = sender == Role::kClient ? kMaskBit : 0;
   std::size_t size = 2;

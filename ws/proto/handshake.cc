@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "tls/crypto.h"
+#include "ws/proto/http_bytes.h"
 #include "ws/proto/url.h"
 
 namespace ws::proto {
@@ -119,13 +120,34 @@ std::optional<Origin> own_origin(const RequestHead& head, bool tls) {
   return Origin{tls, authority->host, effective_port(tls, authority->port)};
 }
 
-bool names_connection(std::string_view header_lines) {
-  static constexpr std::string_view kName = "Connection:";
+// Whether one of the lines begins so, case ignored. in: a name with its colon.
+bool has_line(std::string_view header_lines, std::string_view name) {
   while (!header_lines.empty()) {
-    if (equals_ignore_case(header_lines.substr(0, kName.size()), kName)) return true;
+    if (equals_ignore_case(header_lines.substr(0, name.size()), name)) return true;
     header_lines.remove_prefix(std::min(header_lines.find('\n'), header_lines.size() - 1) + 1);
   }
   return false;
+}
+
+core::Error header_error(std::string_view name, std::string_view fault) {
+  return core::Error("cannot send the header \"" + printable(name) + "\": " + std::string(fault));
+}
+
+// Why it may not be an extra header; "" when it may.
+std::string_view owned_header_fault(std::string_view name) {
+  static constexpr std::string_view kPrefix = "Sec-WebSocket-";
+  if (equals_ignore_case(name, "Host")) return "it is made from the URL; leave it out";
+  if (equals_ignore_case(name, "Sec-WebSocket-Protocol")) {
+    return "it is made from the list of subprotocols; put them there";
+  }
+  if (equals_ignore_case(name, "Upgrade") || equals_ignore_case(name, "Connection") ||
+      equals_ignore_case(name.substr(0, kPrefix.size()), kPrefix)) {
+    return "the handshake writes it itself; leave it out";
+  }
+  if (equals_ignore_case(name, "Content-Length") || equals_ignore_case(name, "Transfer-Encoding")) {
+    return "a handshake has no body; leave it out";
+  }
+  return "";
 }
 
 bool whole_lines(std::string_view headers) {
@@ -133,6 +155,21 @@ bool whole_lines(std::string_view headers) {
 }
 
 }  // namespace
+
+core::Result<core::Ok> check_header(const HeaderField& header) {
+  const auto& [name, value] = header;
+  if (!is_token(name)) {
+    return header_error(name, "its name is not a token; use letters, digits and !#$%&'*+-.^_`|~");
+  }
+  const std::string_view fault = owned_header_fault(name);
+  if (!fault.empty()) return header_error(name, fault);
+  if (!all_bytes_of(kTextByte | kBlankByte, value)) {
+    return header_error(name,
+                        "its value has a line break or another control character; encode "
+                        "or remove it");
+  }
+  return core::Ok{};
+}
 
 std::string accept_key(std::string_view key) {
   static constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -177,7 +214,9 @@ std::string_view target_path(std::string_view target) {
 }
 
 bool valid_origin(std::string_view text) {
-  return text == "*" || text == "null" || parse_origin(text).has_value();
+  if (text == "*" || text == "null") return true;
+  // No page has such an origin, but a program that wrote "https://*.example" expects some to.
+  return text.find('*') == std::string_view::npos && parse_origin(text).has_value();
 }
 
 bool origin_allowed(const RequestHead& head, bool tls, std::span<const std::string> allowed) {
@@ -210,16 +249,27 @@ std::string upgrade_response(const RequestHead& head, std::string_view extra_hea
   return response.append(accept_key(*key)).append("\r\n").append(extra_headers).append("\r\n");
 }
 
-std::string refusal_response(int status, std::string_view reason, std::string_view extra_headers) {
+std::string http_response(int status, std::string_view body, std::string_view extra_headers) {
   WS_CHECK(status >= 200);
   WS_CHECK(status <= 599);
   WS_CHECK(whole_lines(extra_headers));
   std::string response = "HTTP/1.1 " + std::to_string(status) + " ";
   response.append(reason_phrase(status)).append("\r\n");
-  response.append("Content-Type: text/plain\r\nContent-Length: ");
-  response.append(std::to_string(reason.size() + 1)).append("\r\n");  // the line's LF
-  if (!names_connection(extra_headers)) response.append("Connection: close\r\n");
-  return response.append(extra_headers).append("\r\n").append(reason).append("\n");
+  // RFC 9110 section 8.6: "A server MUST NOT send a Content-Length header field in any response
+  // with a status code of 1xx (Informational) or 204 (No Content)."
+  const bool has_body = status != 204 && status != 304;
+  if (has_body) {
+    if (!has_line(extra_headers, "Content-Type:")) {
+      response.append("Content-Type: text/plain; charset=utf-8\r\n");
+    }
+    response.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
+  }
+  if (!has_line(extra_headers, "Connection:")) response.append("Connection: close\r\n");
+  return response.append(extra_headers).append("\r\n").append(has_body ? body : "");
+}
+
+std::string refusal_response(int status, std::string_view reason, std::string_view extra_headers) {
+  return http_response(status, std::string(reason).append("\n"), extra_headers);
 }
 
 }  // namespace ws::proto

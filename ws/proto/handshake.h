@@ -1,4 +1,4 @@
-// Internal. The opening handshake of RFC 6455 section 4, server side: judging a request, writing
+// Public. The opening handshake of RFC 6455 section 4, server side: judging a request, writing
 // answers.
 #pragma once
 
@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/result.h"
+#include "ws/proto/header.h"
 #include "ws/proto/http.h"
 
 namespace ws::proto {
@@ -16,6 +18,12 @@ inline constexpr std::size_t kExtensionOffersMax = 16;
 
 // base64(SHA-1(key + GUID)), section 4.2.2.
 std::string accept_key(std::string_view key);
+
+// Whether a program may add it to a request or an answer.
+// errors: one line naming the header whose name is no token, whose value has control characters, or
+// that the handshake writes itself: Host, Upgrade, Connection, Sec-WebSocket-*, and what announces
+// a body.
+core::Result<core::Ok> check_header(const HeaderField& header);
 
 // The verdict on a complete head. status 101: a good upgrade. Otherwise the first of these that
 // applies, with the extra headers it needs:
@@ -53,9 +61,12 @@ bool origin_allowed(const RequestHead& head, bool tls, std::span<const std::stri
 // 101; extra_headers: whole lines or empty.
 std::string upgrade_response(const RequestHead& head, std::string_view extra_headers);
 
-// Any other answer: Content-Length, Connection: close, `reason` as a one-line text body.
-// extra_headers: whole lines or empty; a Connection line among them (426's "Connection: Upgrade,
-// close") replaces the default one.
+// Any other answer: Content-Length, Connection: close, text/plain in UTF-8 unless extra_headers
+// have a Content-Type. extra_headers: whole lines or empty; a Connection line among them (426's
+// "Connection: Upgrade, close") replaces the default one. A body for 204 or 304, which have none,
+// is left out.
+std::string http_response(int status, std::string_view body, std::string_view extra_headers);
+// With `reason` as a one-line body.
 std::string refusal_response(int status, std::string_view reason, std::string_view extra_headers);
 
 }  // namespace ws::proto

@@ -19,9 +19,14 @@ struct StatusName {
 // RFC 9110 section 15; 429 and 431: RFC 6585.
 constexpr StatusName kStatusNames[] = {
     {200, "OK"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
     {301, "Moved Permanently"},
     {302, "Found"},
     {303, "See Other"},
+    {304, "Not Modified"},
     {307, "Temporary Redirect"},
     {308, "Permanent Redirect"},
     {400, "Bad Request"},
@@ -143,16 +148,16 @@ std::optional<std::string> parse_parameter_value(std::string_view text) {
 
 }  // namespace
 
-std::optional<Extension> parse_extension(std::string_view element) {
+std::optional<ExtensionElement> parse_extension(std::string_view element) {
   std::size_t semicolon = element.find(';');
-  Extension extension{.name = trim_blanks(element.substr(0, semicolon)), .parameters = {}};
+  ExtensionElement extension{.name = trim_blanks(element.substr(0, semicolon)), .parameters = {}};
   if (!is_token(extension.name)) return std::nullopt;
   while (semicolon != std::string_view::npos) {
     element.remove_prefix(semicolon + 1);
     semicolon = element.find(';');
     const std::string_view text = element.substr(0, semicolon);
     const std::size_t equals = text.find('=');
-    Extension::Parameter parameter{.name = trim_blanks(text.substr(0, equals)), .value = {}};
+    ExtensionParameter parameter{.name = trim_blanks(text.substr(0, equals)), .value = {}};
     if (!is_token(parameter.name)) return std::nullopt;
     if (equals != std::string_view::npos) {
       parameter.value = parse_parameter_value(trim_blanks(text.substr(equals + 1)));

@@ -1,4 +1,4 @@
-// Internal. The heads of HTTP/1.1 messages (RFC 9112) and the syntax of what is in them.
+// Public. The heads of HTTP/1.1 messages (RFC 9112) and the syntax of what is in them.
 #pragma once
 
 #include <cstddef>
@@ -7,12 +7,10 @@
 #include <string_view>
 #include <vector>
 
-namespace ws::proto {
+#include "ws/proto/extension.h"
+#include "ws/proto/header.h"
 
-struct Header {
-  std::string_view name;   // as it came; compare with equals_ignore_case()
-  std::string_view value;  // without the white space around it
-};
+namespace ws::proto {
 
 // What requests and responses share. Views into the parser that made it: valid as long as that
 // lives.
@@ -60,15 +58,11 @@ bool list_has_token(const Head& head, std::string_view name, std::string_view to
 
 // extension-token *( ";" token [ "=" ( token / quoted-string ) ] ), with white space between any
 // two of them: RFC 6455 section 9.1 uses RFC 2616's ABNF, which implies it.
-struct Extension {
-  struct Parameter {
-    std::string_view name;
-    std::optional<std::string> value;  // unquoted; nullopt when there is none
-  };
+struct ExtensionElement {
   std::string_view name;
-  std::vector<Parameter> parameters;
+  std::vector<ExtensionParameter> parameters;
 };
 // nullopt: `element`, of a list of extensions, is malformed. valid until: `element` is.
-std::optional<Extension> parse_extension(std::string_view element);
+std::optional<ExtensionElement> parse_extension(std::string_view element);
 
 }  // namespace ws::proto

@@ -1,4 +1,4 @@
-// Internal. The head of an HTTP/1.1 request or response (RFC 9112), parsed as it arrives.
+// Public. The head of an HTTP/1.1 request or response (RFC 9112), parsed as it arrives.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ws/proto/http.h"
@@ -47,6 +48,8 @@ class HeadParser {
   int status() const { return status_; }
   bool http_1_1() const { return minor_ != '0'; }
   std::vector<Header> headers() const;
+  // What they view: long enough to be on the heap, so that they stay valid when it is moved.
+  std::string take_bytes() { return std::move(bytes_); }
 
  private:
   // What the next byte belongs to. Before kLineStart: the first line. kTarget to kFirstLineLf: the
@@ -134,6 +137,8 @@ class RequestParser {
 
   // After kComplete.
   const RequestHead& head() const;
+  // The bytes that head()'s views point into, for whom they shall outlive the parser.
+  std::string take_bytes() { return parser_.take_bytes(); }
 
  private:
   HeadParser parser_;

@@ -1,4 +1,4 @@
-// Internal. Frame opcodes (RFC 6455 section 5.2) and the two roles of a connection.
+// Public. Frame opcodes (RFC 6455 section 5.2) and the two roles of a connection.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,7 @@ std::optional<unsigned> parse_bits(std::string_view value) {
 }
 
 // false: unknown, repeated, or with a value that it may not have.
-bool take_parameter(Offer& offer, const Extension::Parameter& parameter) {
+bool take_parameter(Offer& offer, const ExtensionParameter& parameter) {
   const auto& [name, value] = parameter;
   if (name == kServerNoTakeover) return !std::exchange(offer.server_no_takeover, true) && !value;
   if (name == kClientNoTakeover) return !std::exchange(offer.client_no_takeover, true) && !value;
@@ -53,10 +53,10 @@ bool take_parameter(Offer& offer, const Extension::Parameter& parameter) {
 
 // nullopt: another extension, or parameters that are not valid (7.1: decline).
 std::optional<Offer> parse_offer(std::string_view element) {
-  const std::optional<Extension> extension = parse_extension(element);
+  const std::optional<ExtensionElement> extension = parse_extension(element);
   if (!extension || extension->name != kName) return std::nullopt;
   Offer offer;
-  for (const Extension::Parameter& parameter : extension->parameters) {
+  for (const ExtensionParameter& parameter : extension->parameters) {
     if (!take_parameter(offer, parameter)) return std::nullopt;
   }
   return offer;
@@ -160,7 +160,9 @@ PermessageDeflate::PermessageDeflate(DeflateEngine& engine, Direction sending, D
     : engine_(&engine),
       receiving_(receiving.window_bits, receiving.takeover),
       sending_(options.level, sending.window_bits, sending.takeover),
-      threshold_bytes_(options.threshold_bytes) {
+      threshold_bytes_(options.threshold_bytes),
+      sending_window_bits_(sending.window_bits),
+      level_(options.level) {
   if (threshold_bytes_ == 0) threshold_bytes_ = sending.takeover ? kThresholdTakeover : kThreshold;
 }
 
@@ -170,6 +172,28 @@ PermessageDeflate::Direction PermessageDeflate::direction(const DeflateParameter
     return {parameters.server_max_window_bits, !parameters.server_no_context_takeover};
   }
   return {parameters.client_max_window_bits, !parameters.client_no_context_takeover};
+}
+
+bool PermessageDeflate::compress_alone(core::ConstBytes message, core::Buffer& out) {
+  deflate::DeflateContext nothing_before(level_, sending_window_bits_, false);
+  engine_->deflater.compress(message, nothing_before, out);
+  return out.size() < message.size();
+}
+
+ws::Extension::Status PermessageDeflate::decode(core::Buffer& out, std::size_t bytes_max,
+                                                std::size_t share_bytes) {
+  switch (step(out, bytes_max, share_bytes)) {
+    case deflate::InflateStatus::kOk:
+      return Status::kDone;
+    case deflate::InflateStatus::kMore:
+      return Status::kMore;
+    case deflate::InflateStatus::kTooBig:
+      return Status::kTooBig;
+    case deflate::InflateStatus::kBadData:
+    case deflate::InflateStatus::kUnfinished:
+      return Status::kBad;
+  }
+  return Status::kBad;
 }
 
 bool PermessageDeflate::compress(core::ConstBytes message, core::Buffer& out) {

@@ -10,6 +10,7 @@
 #include "ws/deflate/deflate.h"
 #include "ws/deflate/inflate.h"
 #include "ws/deflate/options.h"
+#include "ws/proto/extension.h"
 #include "ws/proto/http.h"
 #include "ws/proto/opcode.h"
 
@@ -48,9 +49,12 @@ struct DeflateEngine {
   deflate::Deflater deflater;
 };
 
+// The extension's bit, RFC 7692 6: "the 'Per-Message Compressed' bit" is RSV1.
+inline constexpr RsvBit kDeflateBit = RsvBit::kRsv1;
+
 // Both directions of one connection. Where neither takes context over it holds nothing and never
 // changes: then one serves all connections of a thread that agreed on the same. thread: one.
-class PermessageDeflate {
+class PermessageDeflate final : public ws::Extension {
  public:
   PermessageDeflate(DeflateEngine& engine, Role self, const DeflateParameters& parameters,
                     const DeflateOptions& options);
@@ -69,6 +73,18 @@ class PermessageDeflate {
   // refer to this one, which therefore goes out compressed even if it grew (by 5 bytes per 64 KiB
   // and 1).
   [[nodiscard]] bool compress(core::ConstBytes message, core::Buffer& out);
+
+  // The same, referring to nothing sent before, for a message that goes to many: all that receive
+  // messages within sending_window_bits() can decode it.
+  [[nodiscard]] bool compress_alone(core::ConstBytes message, core::Buffer& out);
+  unsigned sending_window_bits() const { return sending_window_bits_; }
+
+  bool encode(core::ConstBytes message, core::Buffer& out) override {
+    return compress(message, out);
+  }
+  std::size_t encode_bytes_min() const override { return threshold_bytes_; }
+  void begin_decode(core::ConstBytes message) override { start(message); }
+  Status decode(core::Buffer& out, std::size_t bytes_max, std::size_t share_bytes) override;
 
   // To be called when a message goes out with RSV1 set that compress() did not make, such as one
   // compressed once, without takeover, for many connections: nothing sent before it is referred to
@@ -91,6 +107,8 @@ class PermessageDeflate {
   deflate::InflateContext receiving_;
   deflate::DeflateContext sending_;
   std::size_t threshold_bytes_;
+  unsigned sending_window_bits_;
+  DeflateLevel level_;
 };
 
 }  // namespace ws::proto

@@ -66,7 +66,8 @@ Event Protocol::next(core::Buffer& out) {
   while (state_ != State::kEnded) {
     Event event;
     if (state_ == State::kPayload) {
-      if (input_.empty() && direct_bytes_ == 0 && frame_bytes_left_ > 0) return {};
+      const bool received = !input_.empty() || (direct_bytes_ != 0 && !config_->chunks);
+      if (!received && frame_bytes_left_ > 0) return {};
       event = gather_payload();
     } else {
       const Start start = take_start();
@@ -89,7 +90,7 @@ Protocol::Start Protocol::take_start() {
   if (carry_) return take_start_from_carry();
   Start start;
   if (input_.empty()) return start;
-  start.step = decode_header(input_, config_->self.role, config_->deflate != nullptr);
+  start.step = decode_header(input_, config_->self.role, config_->rsv_claimed);
   if (start.step.error != Error::kNone) return start;
   const FrameHeader& header = start.step.header;
   const std::size_t control_bytes =
@@ -111,7 +112,7 @@ Protocol::Start Protocol::take_start_from_carry() {
   for (;;) {
     Start start;
     start.step = decode_header({carry_->bytes.data(), carry_->size}, config_->self.role,
-                               config_->deflate != nullptr);
+                               config_->rsv_claimed);
     if (start.step.error != Error::kNone) return start;
     const FrameHeader& header = start.step.header;
     std::size_t wanted = start.step.bytes;
@@ -133,9 +134,9 @@ Protocol::Start Protocol::take_start_from_carry() {
 
 // The limit holds for the message. Data that does not shrink grows: by a 25th with zlib's smallest
 // memLevel, whose blocks are short.
-std::uint64_t Protocol::payload_bytes_max(bool deflated) const {
+std::uint64_t Protocol::payload_bytes_max(bool marked) const {
   const std::uint64_t bytes = config_->message_bytes_max;
-  return deflated ? bytes + bytes / 16 + 64 : bytes;
+  return marked ? bytes + bytes / 16 + 64 : bytes;
 }
 
 Error Protocol::judge_data_frame(const FrameHeader& header) const {
@@ -144,9 +145,9 @@ Error Protocol::judge_data_frame(const FrameHeader& header) const {
   // 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
   // message".
   if (!continuation && message_open_) return Error::kInterleavedMessage;
-  if (close_written_) return Error::kNone;  // dropped as it comes: it needs no room
-  const bool deflated = continuation ? message_deflated_ : header.rsv1;
-  if (header.payload_bytes > payload_bytes_max(deflated) - message_.size()) {
+  if (close_written_ || config_->chunks) return Error::kNone;  // it needs no room
+  const bool marked = (continuation ? message_rsv_ : header.rsv) != 0;
+  if (header.payload_bytes > payload_bytes_max(marked) - message_.size()) {
     return Error::kMessageTooBig;
   }
   if (message_open_ && fragments_ == config_->message_fragments_max)
@@ -161,11 +162,13 @@ Event Protocol::begin_data_frame(const FrameHeader& header) {
   const bool first = header.opcode != Opcode::kContinuation;
   if (first) {
     message_opcode_ = header.opcode;
-    message_deflated_ = header.rsv1;
+    message_rsv_ = header.rsv;
     if (header.fin && header.payload_bytes <= input_.size()) return deliver_whole_frame(header);
     utf8_.reset();
-    fragments_ = 0;
-    if (!close_written_) message_ = config_->pool->take(room_for(input_.size()));
+    fragments_ = direct_bytes_ = 0;
+    chunk_begun_ = false;
+    const bool gathers = !close_written_ && !config_->chunks;
+    if (gathers) message_ = config_->pool->take(room_for(input_.size()));
   }
   ++fragments_;
   message_open_ = true;
@@ -182,45 +185,57 @@ Event Protocol::deliver_whole_frame(const FrameHeader& header) {
   input_ = input_.subspan(payload.size());
   if (close_written_) return {};
   if (from_client()) apply_mask(payload, header.mask_key);
-  if (header.rsv1) return deliver_inflated(payload);
+  message_opcode_ = header.opcode;
+  if (header.rsv != 0) return deliver_decoded(payload);
   if (header.opcode == Opcode::kText && !valid_utf8(payload)) return {.error = Error::kInvalidUtf8};
   return {.kind = Event::Kind::kMessage, .opcode = header.opcode, .payload = payload};
 }
 
-// RFC 7692 7.2.2. Text is validated, and the limit checked, while it is produced.
-Event Protocol::deliver_inflated(core::ConstBytes compressed) {
-  constexpr std::size_t kShareBytes = 64 * 1024;  // still in the cache when it is validated
-  const auto limit = static_cast<std::size_t>(config_->message_bytes_max);
-  PermessageDeflate& deflate = *config_->deflate;
-  core::Buffer inflated = config_->pool->take(room_for(compressed.size()));
-  utf8_.reset();
-  deflate.start(compressed);
-  Error error = Error::kNone;
-  deflate::InflateStatus status = deflate::InflateStatus::kMore;
-  while (status == deflate::InflateStatus::kMore && error == Error::kNone) {
-    const std::size_t seen = inflated.size();
-    status = deflate.step(inflated, limit, kShareBytes);
-    if (message_opcode_ == Opcode::kText && !utf8_.feed(inflated.bytes().subspan(seen))) {
-      error = Error::kInvalidUtf8;
-    } else if (status == deflate::InflateStatus::kTooBig) {
-      error = Error::kMessageTooBig;
-    } else if (status != deflate::InflateStatus::kOk && status != deflate::InflateStatus::kMore) {
-      error = Error::kBadDeflate;
-    } else if (status == deflate::InflateStatus::kOk && message_opcode_ == Opcode::kText &&
-               !utf8_.complete()) {
-      error = Error::kInvalidUtf8;
-    }
-  }
-  if (error != Error::kNone) {
-    config_->pool->give(inflated);
+// What marked the message last on the way out is undone first.
+Event Protocol::deliver_decoded(core::ConstBytes marked) {
+  core::Buffer decoded;
+  std::uint8_t rsv = message_rsv_;
+  for (std::size_t i = config_->extension_count; i-- > 0 && rsv != 0;) {
+    const AgreedExtension& agreed = config_->extensions[i];
+    if ((rsv & agreed.rsv) == 0) continue;
+    rsv &= static_cast<std::uint8_t>(~agreed.rsv);
+    core::Buffer out = config_->pool->take(room_for(marked.size()));
+    const Error error = decode(*agreed.extension, marked, out, rsv == 0);
+    config_->pool->give(decoded);
+    decoded = std::move(out);
+    marked = decoded.bytes();
+    if (error == Error::kNone) continue;
+    config_->pool->give(decoded);
     return {.error = error};
   }
-  message_ = std::move(inflated);
+  message_ = std::move(decoded);
   message_delivered_ = true;
   return {.kind = Event::Kind::kMessage, .opcode = message_opcode_, .payload = message_.bytes()};
 }
 
+// One extension's part of it. is_final: `out` becomes the message; its text is validated, and its
+// limit checked, while it is produced.
+Error Protocol::decode(ws::Extension& extension, core::ConstBytes in, core::Buffer& out,
+                       bool is_final) {
+  constexpr std::size_t kShareBytes = 64 * 1024;  // still in the cache when it is validated
+  using Status = ws::Extension::Status;
+  const bool text = is_final && message_opcode_ == Opcode::kText;
+  const auto limit = static_cast<std::size_t>(payload_bytes_max(!is_final));
+  utf8_.reset();
+  extension.begin_decode(in);
+  for (;;) {
+    const std::size_t seen = out.size();
+    const Status status = extension.decode(out, limit, kShareBytes);
+    if (text && !utf8_.feed(out.bytes().subspan(seen))) return Error::kInvalidUtf8;
+    if (status == Status::kTooBig || out.size() > limit) return Error::kMessageTooBig;
+    if (status == Status::kBad) return Error::kUndecodable;
+    if (status == Status::kMore) continue;
+    return text && !utf8_.complete() ? Error::kInvalidUtf8 : Error::kNone;
+  }
+}
+
 Event Protocol::gather_payload() {
+  if (config_->chunks) return next_chunk();
   std::size_t count = std::exchange(direct_bytes_, 0);
   if (count == 0) {
     count = static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, input_.size()));
@@ -235,6 +250,33 @@ Event Protocol::gather_payload() {
     return {.error = Error::kInvalidUtf8};
   }
   return frame_bytes_left_ == 0 ? finish_data_frame() : Event{};
+}
+
+// Nothing is gathered: a piece is a view into the lent bytes, as large as they are.
+Event Protocol::next_chunk() {
+  const auto count =
+      static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, input_.size()));
+  const core::Bytes piece = input_.first(count);
+  input_ = input_.subspan(count);
+  frame_bytes_left_ -= count;
+  direct_bytes_ += static_cast<std::uint32_t>(count);
+  if (!close_written_ && !accept_piece(piece)) return {.error = Error::kInvalidUtf8};
+  const bool frame_done = frame_bytes_left_ == 0;
+  if (frame_done) state_ = State::kHeader;
+  const bool last = frame_done && frame_fin_;
+  if (last) message_open_ = false;
+  if (close_written_) return {};
+  if (last && message_opcode_ == Opcode::kText && !utf8_.complete()) {
+    return {.error = Error::kInvalidUtf8};
+  }
+  if (count == 0 && !last) return {};
+  const bool first = !chunk_begun_;
+  chunk_begun_ = true;
+  return {.kind = Event::Kind::kChunk,
+          .opcode = message_opcode_,
+          .first = first,
+          .last = last,
+          .payload = piece};
 }
 
 // Like the growth of any buffer, but through the pool: both the memory taken and the memory left
@@ -258,7 +300,7 @@ bool Protocol::accept_piece(core::Bytes piece) {
     apply_mask(piece, mask_key_);
     mask_key_ = mask_key_.advanced(piece.size());
   }
-  return message_opcode_ != Opcode::kText || message_deflated_ || utf8_.feed(piece);
+  return message_opcode_ != Opcode::kText || message_rsv_ != 0 || utf8_.feed(piece);
 }
 
 core::Buffer Protocol::take_message(core::ConstBytes payload) {
@@ -268,8 +310,8 @@ core::Buffer Protocol::take_message(core::ConstBytes payload) {
 }
 
 core::Bytes Protocol::payload_space() {
-  if (state_ != State::kPayload || !input_.empty() || direct_bytes_ != 0 || close_written_)
-    return {};
+  if (state_ != State::kPayload || !input_.empty() || direct_bytes_ != 0) return {};
+  if (close_written_ || config_->chunks) return {};
   constexpr std::size_t kWorthwhile = 4096;
   if (frame_bytes_left_ < kWorthwhile) return {};
   const auto wanted =
@@ -292,10 +334,10 @@ Event Protocol::finish_data_frame() {
   if (!frame_fin_) return {};
   message_open_ = false;
   if (close_written_) return {};
-  if (message_deflated_) {
-    core::Buffer compressed = std::move(message_);
-    Event event = deliver_inflated(compressed.bytes());
-    config_->pool->give(compressed);
+  if (message_rsv_ != 0) {
+    core::Buffer marked = std::move(message_);
+    Event event = deliver_decoded(marked.bytes());
+    config_->pool->give(marked);
     return event;
   }
   // 8.1: text "MUST" be whole UTF-8; a message may not end inside a character.

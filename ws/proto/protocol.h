@@ -1,4 +1,4 @@
-// Internal. One WebSocket connection as a pure state machine: bytes in, events and answer bytes
+// Public. One WebSocket connection as a pure state machine: bytes in, events and answer bytes
 // out.
 #pragma once
 
@@ -12,16 +12,19 @@
 #include "ws/proto/close_code.h"
 #include "ws/proto/encoder.h"
 #include "ws/proto/error.h"
+#include "ws/proto/extension.h"
 #include "ws/proto/frame.h"
-#include "ws/proto/permessage_deflate.h"
 #include "ws/proto/utf8.h"
 
 namespace ws::proto {
+
+class PermessageDeflate;
 
 struct Event {
   enum class Kind : std::uint8_t {
     kNone,     // everything lent is decoded
     kMessage,  // opcode says text (valid UTF-8) or binary
+    kChunk,    // ProtocolConfig::chunks: a piece of a message that is not here as a whole
     kPing,     // already answered
     kPong,
     kClosed,  // the peer's Close, already answered: flush, then close TCP. code, payload = reason
@@ -29,18 +32,40 @@ struct Event {
   };
   Kind kind = Kind::kNone;
   Opcode opcode = Opcode::kContinuation;
+  bool first = false;  // kChunk: of the message
+  bool last = false;
   Error error = Error::kNone;
   CloseCode code = CloseCode::kNoStatus;
   core::ConstBytes payload{};  // valid until the next call of receive() or next()
 };
 
-// What connections share: those of one thread and role, and with compression of what was agreed on.
+// RFC 6455 9.1: extensions in the order of the server's answer, "the extensions listed first [...]
+// are applied first" to what is sent, and last to what is received. At most one for each RSV bit.
+struct AgreedExtension {
+  ws::Extension* extension = nullptr;
+  std::uint8_t rsv = 0;
+};
+
+// What connections share: those of one thread and role, and of the same extensions where those
+// keep nothing of a connection.
 struct ProtocolConfig {
   Sender self;
   std::uint64_t message_bytes_max = 0;
   std::uint32_t message_fragments_max = 0;
   core::BufferPool* pool = nullptr;
-  PermessageDeflate* deflate = nullptr;  // null: not negotiated
+  std::array<AgreedExtension, 3> extensions{};
+  std::uint8_t extension_count = 0;
+  std::uint8_t rsv_claimed = 0;  // the bits of all of them
+  // Messages come in pieces, as they arrive; their limits do not hold, and no extension is agreed
+  // on.
+  bool chunks = false;
+  // permessage-deflate, if it is among them.
+  PermessageDeflate* deflate = nullptr;
+
+  void add(ws::Extension& extension, RsvBit bit) {
+    extensions[extension_count++] = {&extension, static_cast<std::uint8_t>(bit)};
+    rsv_claimed |= static_cast<std::uint8_t>(bit);
+  }
 };
 
 // Both roles. No I/O, no clock. Everything it answers (pongs, the closing handshake, the Close of a
@@ -99,8 +124,10 @@ class Protocol {
   bool mid_message() const { return state_ == State::kPayload || message_open_ || carry_; }
   // A fragment came and its last one has not.
   bool message_open() const { return message_open_; }
-  // Bytes gathered of it so far.
-  std::size_t gathered_bytes() const { return message_.size(); }
+  // Bytes of it so far, modulo 2^32.
+  std::uint32_t flowed_bytes() const {
+    return config_->chunks ? direct_bytes_ : static_cast<std::uint32_t>(message_.size());
+  }
 
  private:
   enum class State : std::uint8_t { kHeader, kPayload, kEnded };
@@ -125,11 +152,13 @@ class Protocol {
   Start take_start();
   Start take_start_from_carry();
   Event begin_data_frame(const FrameHeader& header);
-  std::uint64_t payload_bytes_max(bool deflated) const;
+  std::uint64_t payload_bytes_max(bool marked) const;
   Error judge_data_frame(const FrameHeader& header) const;
   Event deliver_whole_frame(const FrameHeader& header);
-  Event deliver_inflated(core::ConstBytes compressed);
+  Event deliver_decoded(core::ConstBytes marked);
+  Error decode(ws::Extension& extension, core::ConstBytes in, core::Buffer& out, bool is_final);
   Event gather_payload();
+  Event next_chunk();
   void make_room(std::size_t count);
   bool accept_piece(core::Bytes piece);
   Event finish_data_frame();
@@ -147,20 +176,23 @@ class Protocol {
   core::Buffer message_;                // payload of the open message, gathered
   std::uint64_t frame_bytes_left_ = 0;  // of the data frame in progress
   MaskKey mask_key_;                    // for the next byte of it
-  std::uint32_t direct_bytes_ = 0;      // received into payload_space(), not yet looked at
-  std::uint32_t fragments_ = 0;         // of the open message
+  // Received into payload_space(), not yet looked at; with chunks, bytes of the open message,
+  // modulo 2^32.
+  std::uint32_t direct_bytes_ = 0;
+  std::uint32_t fragments_ = 0;  // of the open message
   Utf8Validator utf8_;
   Opcode message_opcode_ = Opcode::kBinary;
   // One byte, so that the hot path tests it at once.
   State state_ : 2 = State::kHeader;
   bool carry_spent_ : 1 = false;        // the event just given may show it
   bool message_open_ : 1 = false;       // a fragment without FIN came
-  bool message_deflated_ : 1 = false;   // it came with RSV1 set
+  bool chunk_begun_ : 1 = false;        // a piece of the open message was handed out
   bool header_torn_ : 1 = false;        // the last data frame's came through the carry
   bool message_delivered_ : 1 = false;  // message_ is still seen by the caller
   bool close_written_ : 1 = false;
   bool pongs_held_ : 1 = false;
-  bool frame_fin_ = false;  // of the data frame in progress
+  bool frame_fin_ = false;        // of the data frame in progress
+  std::uint8_t message_rsv_ = 0;  // the open message came with these bits
 };
 
 }  // namespace ws::proto

@@ -1,4 +1,4 @@
-// Internal. Incremental UTF-8 validation (RFC 3629; RFC 6455 section 8.1).
+// Public. Incremental UTF-8 validation (RFC 3629; RFC 6455 section 8.1).
 #pragma once
 
 #include <cstddef>

@@ -15,15 +15,15 @@
 
 namespace {
 
+using ws::HeaderField;
 using ws::proto::check_client_request;
 using ws::proto::client_request;
-using ws::proto::ExtraHeader;
 using ws::proto::RequestParser;
 using ws::proto::ResponseParser;
 using ws::proto::ServerAnswer;
 using ws::test::bytes_of;
 using Strings = std::vector<std::string>;
-using Headers = std::vector<ExtraHeader>;
+using Headers = std::vector<HeaderField>;
 
 constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";  // RFC 6455 section 1.3
 

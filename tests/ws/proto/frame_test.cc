@@ -12,9 +12,10 @@ namespace {
 
 using Octets = std::vector<std::uint8_t>;
 
-HeaderStep decode(const Octets& bytes, Role receiver = Role::kServer, bool rsv1_claimed = false) {
+HeaderStep decode(const Octets& bytes, Role receiver = Role::kServer,
+                  std::uint8_t rsv_claimed = 0) {
   const test::GuardedCopy copy(bytes);
-  return decode_header(copy.span(), receiver, rsv1_claimed);
+  return decode_header(copy.span(), receiver, rsv_claimed);
 }
 
 // A header as section 5.2 draws it, with the key 1 2 3 4 where it is masked.
@@ -81,11 +82,11 @@ TEST(DecodeHeader, JudgesEveryFirstByte) {
 }
 
 TEST(DecodeHeader, LeavesRsv1ToAnExtensionOnTheFirstDataFrameOnly) {
-  EXPECT_EQ(decode(header(0xc1, 0x80), Role::kServer, true).error, Error::kNone);
-  EXPECT_TRUE(decode(header(0xc1, 0x80), Role::kServer, true).header.rsv1);
-  EXPECT_EQ(decode(header(0xc2, 0x80), Role::kServer, true).error, Error::kNone);
+  EXPECT_EQ(decode(header(0xc1, 0x80), Role::kServer, 0x40).error, Error::kNone);
+  EXPECT_EQ(decode(header(0xc1, 0x80), Role::kServer, 0x40).header.rsv, 0x40);
+  EXPECT_EQ(decode(header(0xc2, 0x80), Role::kServer, 0x40).error, Error::kNone);
   for (const int first : {0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xf1}) {
-    EXPECT_EQ(decode(header(first, 0x80), Role::kServer, true).error, Error::kReservedBits)
+    EXPECT_EQ(decode(header(first, 0x80), Role::kServer, 0x40).error, Error::kReservedBits)
         << first;
   }
 }
@@ -127,7 +128,7 @@ TEST(EncodeHeader, WritesTheShortestLengthThatDecodesToTheSame) {
                          .mask_key = {},
                          .opcode = Opcode::kBinary,
                          .fin = false,
-                         .rsv1 = false};
+                         .rsv = 0};
       if (sender == Role::kClient) wanted.mask_key = {{9, 8, 7, 6}};
       Octets bytes(kFrameHeaderBytesMax);
       bytes.resize(encode_header(bytes.data(), wanted, sender));

@@ -557,7 +557,7 @@ TEST(RefusalResponse, HasStatusLengthTypeCloseAndOneLineOfBody) {
   EXPECT_EQ(response.lines.front(), "HTTP/1.1 404 Not Found");
   EXPECT_EQ(response.body, "no such route\n");
   EXPECT_EQ(response.count("Content-Length: 14"), 1);
-  EXPECT_EQ(response.count("Content-Type: text/plain"), 1);
+  EXPECT_EQ(response.count("Content-Type: text/plain; charset=utf-8"), 1);
   EXPECT_EQ(response.count("Connection: close"), 1);
   EXPECT_EQ(response.lines.size(), 4u);
 }

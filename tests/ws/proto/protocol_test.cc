@@ -259,7 +259,7 @@ TEST(Protocol, KnowsWhenItIsInsideAMessage) {
   EXPECT_TRUE(server.protocol.mid_message());
   server.take(std::string_view(wire).substr(1, 7));
   EXPECT_TRUE(server.protocol.mid_message());
-  EXPECT_EQ(server.protocol.gathered_bytes(), 2u);
+  EXPECT_EQ(server.protocol.flowed_bytes(), 2u);
   server.take(std::string_view(wire).substr(8));
   EXPECT_FALSE(server.protocol.mid_message());
 }

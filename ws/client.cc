@@ -1,0 +1,179 @@
+#include "ws/client.h"
+
+#include <atomic>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "core/check.h"
+#include "ws/dial.h"
+#include "ws/server.h"
+#include "ws/shard.h"
+
+namespace ws {
+namespace {
+
+// Unique over all clients: they share the shards of a server.
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+core::Result<core::Ok> check_connect(const ConnectOptions& options) {
+  if (auto good = proto::check_client_request(options.subprotocols, options.headers); !good) {
+    return good;
+  }
+  for (const auto& type : options.extensions) {
+    if (type == nullptr) return core::Error("an extension to offer is a null pointer");
+    if (!proto::is_token(type->name())) {
+      return core::Error("cannot offer the extension \"" + proto::printable(type->name()) +
+                         "\": its name is not a token");
+    }
+  }
+  return core::Ok{};
+}
+
+struct Client::State {
+  core::Result<std::shared_ptr<const ClientCommon>> common_for(bool tls);
+  core::Result<core::Ok> start_thread();
+  Shard& choose_shard();
+  void wait_for_end();
+
+  ClientOptions options;
+  const std::uint64_t number = next_number();
+  const std::shared_ptr<DialsLeft> dials_left = std::make_shared<DialsLeft>();
+  Common* engine = nullptr;  // whose shards serve us: a server's, or our own
+  // Without a server, and constant from the start, as every thread may read it:
+  Common own_engine;
+  std::unique_ptr<Shard> own_shard;
+  std::mutex mutex;                            // guards all below
+  std::shared_ptr<const ClientCommon> common;  // a new one once TLS is needed
+  std::size_t next_shard = 0;
+  bool stopped = false;
+  std::thread thread;  // of own_shard, once there is something to do
+};
+
+core::Result<std::shared_ptr<const ClientCommon>> Client::State::common_for(bool tls) {
+  if (common && (common->tls || !tls)) return common;
+  auto fresh = std::make_shared<ClientCommon>();
+  fresh->options = options;
+  if (tls) {
+    auto context = tls::Context::make_client(options.tls);
+    if (!context) return context.error();
+    fresh->tls = std::move(*context);
+  }
+  common = std::move(fresh);
+  return common;
+}
+
+core::Result<core::Ok> Client::State::start_thread() {
+  if (!own_shard || thread.joinable()) return core::Ok{};
+  try {
+    thread = std::thread(&Shard::run, own_shard.get());
+  } catch (const std::system_error&) {
+    return core::Error("no thread can be started; raise the limit of processes (ulimit -u)");
+  }
+  return core::Ok{};
+}
+
+// The calling one if it is one of them, else each in turn.
+Shard& Client::State::choose_shard() {
+  for (Shard* const shard : engine->shards) {
+    if (shard == Shard::current()) return *shard;
+  }
+  return *engine->shards[next_shard++ % engine->shards.size()];
+}
+
+// On a server's threads others have their connections too: ours are ended one by one.
+void Client::State::wait_for_end() {
+  const std::uint32_t drain_ms = engine->limits.drain_ms;
+  if (dials_left->wait_for_none(drain_ms)) return;
+  for (Shard* const shard : engine->shards) {
+    shard->post([shard, owner = number] { shard->dials().drop_all(owner); });
+  }
+  // Not without end: a server that has listened need not run.
+  dials_left->wait_for_none(drain_ms);
+}
+
+Client::Client(ClientOptions options) : state_(std::make_unique<State>()) {
+  State& state = *state_;
+  state.options = std::move(options);
+  state.engine = &state.own_engine;
+  state.own_engine.limits = state.options.limits;
+  state.own_shard = std::make_unique<Shard>(state.own_engine, 0);
+  state.own_engine.shards.push_back(state.own_shard.get());
+}
+
+Client::Client(Server& server, ClientOptions options) : state_(std::make_unique<State>()) {
+  state_->options = std::move(options);
+  state_->engine = &server.engine();
+}
+
+Client::~Client() {
+  stop();
+  // In one of its own handlers it would wait for itself.
+  for (Shard* const shard : state_->engine->shards) WS_CHECK(shard != Shard::current());
+  if (!state_->own_shard) state_->wait_for_end();
+  if (state_->thread.joinable()) state_->thread.join();
+}
+
+core::Result<DialId> Client::connect(std::string_view url, ConnectOptions options,
+                                     Handlers handlers) {
+  auto target = proto::parse_connect_url(url);
+  if (!target) return target.error();
+  if (auto good = check_connect(options); !good) return good.error();
+  const std::lock_guard lock(state_->mutex);
+  if (state_->stopped) return core::Error("the client has been stopped: make a new one");
+  auto common = state_->common_for(target->tls);
+  if (!common) return common.error();
+  if (state_->engine->shards.empty()) {
+    return core::Error("the server of this client does not listen yet: call listen() first");
+  }
+  if (auto started = state_->start_thread(); !started) return started.error();
+  Shard& shard = state_->choose_shard();
+  const DialId number = next_number();
+  const bool taken =
+      shard.post([&shard, request = DialRequest{.number = number,
+                                                .owner = state_->number,
+                                                .left = DialToken(state_->dials_left),
+                                                .client = *common,
+                                                .url = std::move(*target),
+                                                .options = std::move(options),
+                                                .handlers = std::move(handlers)}]() mutable {
+        shard.dials().start(std::move(request));
+      });
+  if (!taken) return core::Error("the server of this client has stopped");
+  return number;
+}
+
+void Client::cancel(DialId id) {
+  for (Shard* const shard : state_->engine->shards) {
+    shard->post([shard, id] { shard->dials().cancel(id); });
+  }
+}
+
+void Client::post(ConnId id, std::function<void(Conn&)> task) {
+  state_->engine->post(id, std::move(task));
+}
+
+void Client::stop(CloseCode code) {
+  const std::lock_guard lock(state_->mutex);
+  if (std::exchange(state_->stopped, true)) return;
+  const bool own = state_->own_shard != nullptr;
+  const std::uint32_t drain_ms = state_->engine->limits.drain_ms;
+  for (Shard* const shard : state_->engine->shards) {
+    shard->post([shard, own, owner = state_->number, code, drain_ms] {
+      if (own) return shard->shut_down(code, drain_ms);
+      shard->dials().cancel_all(owner, code);
+    });
+  }
+}
+
+Stats Client::stats() const {
+  return state_->engine->stats();
+}
+
+}  // namespace ws

@@ -1,0 +1,97 @@
+// Public. WebSocket clients: many connections on a thread of their own, or one at a time, blocking.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "ws/conn.h"
+#include "ws/handlers.h"
+#include "ws/options.h"
+#include "ws/stats.h"
+
+namespace ws {
+
+class Server;
+
+// What connect() began, through all its reconnects.
+using DialId = std::uint64_t;
+
+// thread: any, for everything here.
+class Client {
+ public:
+  // On a thread of its own, started by the first connect().
+  explicit Client(ClientOptions options = {});
+  // On the threads of a server, which outlives this and has listened: on the calling one if it is
+  // one of them, else in turn.
+  explicit Client(Server& server, ClientOptions options = {});
+  // stop(), and waits for it: may take Limits::drain_ms. Not in a handler that runs on its threads.
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Begins to connect: ws://, wss://, ws+unix:PATH, wss+unix:PATH. Names are looked up off the
+  // loop; all of it, TLS and HTTP included, has Limits::handshake_ms. Redirects are not followed.
+  // Then on_open, or options.on_failure.
+  // errors, before anything is sent: a URL, header, subprotocol or CA file that is no good.
+  core::Result<DialId> connect(std::string_view url, ConnectOptions options, Handlers handlers);
+  // Ends it, with Close 1000 if it is open, and its reconnects. Nothing happens if it has ended.
+  void cancel(DialId id);
+
+  // As Server::post().
+  void post(ConnId id, std::function<void(Conn&)> task);
+  // Close to all; returns at once. No new connections from here on.
+  void stop(CloseCode code = CloseCode::kGoingAway);
+
+  Stats stats() const;  // on a server's threads they are the server's
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A message that owns its bytes.
+struct OwnedMessage {
+  MessageType type = MessageType::kBinary;
+  std::vector<std::uint8_t> bytes;
+
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+};
+
+// One connection for scripts and tests: every call waits. Not for handlers: a loop that waits
+// serves nobody (debug builds stop there). thread: any, one at a time.
+class BlockingConn {
+ public:
+  BlockingConn(BlockingConn&&) noexcept;
+  BlockingConn& operator=(BlockingConn&&) noexcept;
+  ~BlockingConn();  // close()
+
+  // Waits while the queue is above its high mark. errors: the connection has ended, and why.
+  core::Result<core::Ok> send(const Message& message);
+  // The next message. nullopt: none came in time. errors: the connection has ended, and why; what
+  // came before the end is received first. Messages not yet received make the peer wait.
+  core::Result<std::optional<OwnedMessage>> receive(std::uint32_t timeout_ms);
+  // The closing handshake, until it is done.
+  void close(CloseCode code = CloseCode::kNormal, std::string_view reason = {});
+
+  std::string_view subprotocol() const;
+
+ private:
+  friend core::Result<BlockingConn> connect(std::string_view, ConnectOptions, ClientOptions);
+  struct State;
+  explicit BlockingConn(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Waits until the connection is open. errors: why it is not. (options.reconnect has no effect.)
+core::Result<BlockingConn> connect(std::string_view url, ConnectOptions options = {},
+                                   ClientOptions client_options = {});
+
+}  // namespace ws

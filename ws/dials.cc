@@ -1,0 +1,123 @@
+#include "ws/dials.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "core/endian.h"
+#include "core/log.h"
+#include "tls/crypto.h"
+#include "ws/shard.h"
+
+namespace ws {
+
+Dials::~Dials() {
+  dials_.for_each([this](Dial& dial, core::Id) { shard_.reactor().timers().cancel(dial.retry); });
+}
+
+void Dials::start(DialRequest request) {
+  Dial& dial = dials_.emplace(std::move(request));
+  dial.retry.owner = Shard::timer_id_of(dial);
+  by_number_.emplace(dial.request.number, dial.id);
+  if (shard_.shutting_down()) {
+    dial.attempt = 1;
+    dial.failure = "not tried: the client is being stopped";
+    return link_ended(dial);
+  }
+  attempt(dial);
+}
+
+void Dials::attempt(Dial& dial) {
+  ++dial.attempt;
+  dial.opened = false;
+  dial.failure.clear();
+  dial.status = 0;
+  const core::Id link = shard_.add_client(dial).id();
+  dial.link = link;
+  const proto::ConnectUrl& url = dial.request.url;
+  if (shard_.connects_in_memory()) return shard_.connect_in_memory(link);
+  if (!url.unix_path.empty()) {
+    auto address = net::Address::from_path(url.unix_path);
+    if (!address) return shard_.connect_to(link, address.error());
+    return shard_.connect_to(link, std::vector<net::Address>{*address});
+  }
+  if (!resolver_) resolver_ = std::make_unique<net::Resolver>();
+  resolver_->resolve(url.host, url.port, [&shard = shard_, link](net::Addresses addresses) {
+    shard.post([&shard, link, found = std::move(addresses)]() mutable {
+      shard.connect_to(link, std::move(found));
+    });
+  });
+}
+
+// Half of the pause is fixed, the other half random.
+std::uint32_t Dials::pause_before_retry(const Dial& dial) const {
+  const Reconnect& plan = dial.request.options.reconnect;
+  const bool done = plan.first_ms == 0 || dial.cancelled || shard_.shutting_down() ||
+                    (plan.attempts != 0 && dial.attempt >= plan.attempts);
+  if (done) return 0;
+  const unsigned doublings = std::min(dial.pauses, 31U);
+  const std::uint64_t whole =
+      std::min<std::uint64_t>(std::uint64_t{plan.first_ms} << doublings, plan.max_ms);
+  std::array<std::uint8_t, 4> random;
+  tls::random_bytes(random);
+  const std::uint64_t part = core::load_be<std::uint32_t>(random.data()) % (whole / 2 + 1);
+  return std::max(static_cast<std::uint32_t>(whole - whole / 2 + part), 1U);
+}
+
+void Dials::link_ended(Dial& dial) {
+  dial.link = {};
+  const std::uint32_t pause_ms = pause_before_retry(dial);
+  if (!dial.opened && !dial.cancelled) {
+    const auto& on_failure = dial.request.options.on_failure;
+    const ConnectFailure failure{.reason = dial.failure,
+                                 .status = dial.status,
+                                 .attempt = dial.attempt,
+                                 .retry_in_ms = pause_ms};
+    try {
+      if (on_failure) on_failure(failure);
+    } catch (const std::exception& exception) {
+      core::log(core::LogLevel::kError, "on_failure threw", {{"what", exception.what()}});
+    } catch (...) {
+      core::log(core::LogLevel::kError, "on_failure threw");
+    }
+  }
+  if (pause_ms == 0) return give_up(dial);
+  ++dial.pauses;
+  core::Reactor& reactor = shard_.reactor();
+  reactor.timers().arm(dial.retry, reactor.now_ms() + pause_ms);
+}
+
+void Dials::on_retry(core::Id id) {
+  if (Dial* const dial = dials_.find(id)) attempt(*dial);
+}
+
+void Dials::give_up(Dial& dial) {
+  shard_.reactor().timers().cancel(dial.retry);
+  by_number_.erase(dial.request.number);
+  dials_.erase(dial.id);
+}
+
+void Dials::cancel(DialId number) {
+  const auto found = by_number_.find(number);
+  if (found == by_number_.end()) return;
+  Dial& dial = *dials_.find(found->second);
+  dial.cancelled = true;
+  if (!shard_.close_link(dial.link, CloseCode::kNormal, CloseCause::kLocal)) give_up(dial);
+}
+
+void Dials::cancel_all(std::uint64_t owner, CloseCode code) {
+  dials_.for_each([&](Dial& dial, core::Id) {
+    if (owner != 0 && dial.request.owner != owner) return;
+    dial.cancelled = true;
+    if (!shard_.close_link(dial.link, code, CloseCause::kShutdown)) give_up(dial);
+  });
+}
+
+void Dials::drop_all(std::uint64_t owner) {
+  dials_.for_each([&](Dial& dial, core::Id) {
+    if (dial.request.owner == owner) shard_.drop_link(dial.link, CloseCause::kShutdown);
+  });
+}
+
+}  // namespace ws
