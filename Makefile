@@ -29,13 +29,10 @@ test_sources_tsan := $(filter-out %/tidy_test.cc tests/conformance/%_test.cc tes
 # What is installed is not instrumented.
 test_sources_asan := $(filter-out %/install_test.cc,$(test_sources))
 test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
-bench_mains := $(shell grep -ls '^int main' bench/*.cc)
-bench_helpers := $(call objects,$(filter-out $(bench_mains),$(wildcard bench/*.cc)))
-bench_programs := $(patsubst bench/%.cc,$(B)/bench/%,$(bench_mains))
 examples := $(patsubst ws/examples/%.cc,$(B)/examples/%,$(wildcard ws/examples/*.cc))
 
 .DELETE_ON_ERROR:
-.PHONY: all run test check asan tsan fuzz bench examples deps test-deps install uninstall clean help
+.PHONY: all run test check asan tsan fuzz examples deps test-deps install uninstall clean help
 .SECONDARY:
 
 all: libws.a wsd
@@ -64,10 +61,6 @@ $(examples): $(B)/examples/%: $(B)/ws/examples/%.o $(B)/libws.a
 	@echo "  link $@"
 	@mkdir -p $(@D)
 	@$(CXX) $(flags) $^ -o $@ $(libraries)
-
-$(bench_programs): $(B)/bench/%: $(B)/bench/%.o $(bench_helpers) $(B)/libws.a
-	@echo "  link $@"
-	@$(CXX) $(flags) $^ -o $@ $(libraries) -ldl
 
 $(B)/openssl:
 	@echo '#include <openssl/ssl.h>' | $(CXX) -E -x c++ - >/dev/null 2>&1 || \
@@ -99,9 +92,8 @@ build/fuzz/%: tests/fuzz/%.cc $(fuzz_sources) $(wildcard core/*.h ws/deflate/*.h
 	@echo "  clang++ $<"
 	@clang++ $(required_flags) -O1 -g -fsanitize=fuzzer,address,undefined $< $(fuzz_sources) -o $@
 
-bench: all
-	@$(MAKE) --no-print-directory $(bench_programs)
 examples: $(examples)
+include bench/bench.mk
 
 # have=package pairs: a command or a file that tells whether the Debian package is there.
 build_needs := g++=g++ /usr/include/openssl/ssl.h=libssl-dev
@@ -152,7 +144,7 @@ clean:
 	rm -rf build libws.a wsd
 
 help:
-	@echo "make all run test check asan tsan fuzz bench examples deps install uninstall clean;" \
+	@echo "make all run test check asan tsan fuzz bench bench-micro bench-counts examples deps install uninstall clean;" \
 	  "VARIANT=release|debug|asan|tsan, CXX, CXXFLAGS, T, PREFIX, DESTDIR"
 
 -include $(shell find build -name '*.d' 2>/dev/null)

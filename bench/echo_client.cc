@@ -1,88 +1,22 @@
 #include "bench/echo_client.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 namespace ws::bench {
 namespace {
 
-constexpr std::uint8_t kFin = 0x80;
-constexpr std::uint8_t kMaskBit = 0x80;
-constexpr std::uint8_t kControlBit = 0x08;
-constexpr std::uint8_t kContinuation = 0x0, kText = 0x1, kBinary = 0x2;
-constexpr std::uint8_t kClose = 0x8, kPing = 0x9, kPong = 0xA;
-
-// Frequent enough to see a broken echo at once, rare enough to cost nothing over a run.
-constexpr std::uint64_t kVerifiedAtStart = 8;
-
-// One write carries at most this much of a pipeline: far above what the kernel takes at once.
-constexpr std::size_t kFramesBytesMax = 256 * 1024;
-
-// A fixed key is fine for measuring: the server has to unmask all the same.
-constexpr std::array<std::uint8_t, 4> kMaskKey = {0x37, 0xFA, 0x21, 0x3D};
-
-void append_header(std::vector<std::uint8_t>& out, std::uint8_t opcode, std::uint64_t bytes,
-                   std::uint8_t mask_bit) {
-  out.push_back(kFin | opcode);
-  // s5.2: 0-125 stand for themselves, 126 announces 16 bits, 127 announces 64 bits.
-  int length_bytes = 0;
-  if (bytes <= 125) {
-    out.push_back(static_cast<std::uint8_t>(mask_bit | bytes));
-  } else if (bytes <= 0xFFFF) {
-    out.push_back(mask_bit | 126);
-    length_bytes = 2;
-  } else {
-    out.push_back(mask_bit | 127);
-    length_bytes = 8;
-  }
-  for (int i = length_bytes - 1; i >= 0; --i) {
-    out.push_back(static_cast<std::uint8_t>(bytes >> (8 * i)));
-  }
-}
-
-std::vector<std::uint8_t> client_frame(std::uint8_t opcode, std::span<const std::uint8_t> payload) {
-  std::vector<std::uint8_t> out;
-  append_header(out, opcode, payload.size(), kMaskBit);
-  out.insert(out.end(), kMaskKey.begin(), kMaskKey.end());
-  for (std::size_t i = 0; i < payload.size(); ++i) {
-    out.push_back(payload[i] ^ kMaskKey[i % kMaskKey.size()]);
-  }
-  return out;
-}
-
-// Bytes without a short period, so that a shifted echo does not look right. Text stays in ASCII.
-std::vector<std::uint8_t> make_payload(std::uint64_t bytes, bool text) {
-  std::vector<std::uint8_t> out(bytes);
-  std::uint32_t state = 0x9E3779B9;  // any non-zero seed of xorshift32 (Marsaglia: 13, 17, 5)
-  for (std::uint8_t& byte : out) {
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    byte = static_cast<std::uint8_t>(text ? ' ' + (state >> 8) % 95 : state >> 8);
-  }
-  return out;
-}
+// The frames of the ring refer to nothing before them, so they fit whatever was agreed on; what
+// differs is the server's side.
+constexpr std::string_view kOffer =
+    "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
+constexpr std::string_view kTakeoverOffer = "permessage-deflate";
 
 }  // namespace
 
-Traffic make_traffic(const MessagePlan& plan) {
-  Traffic traffic;
-  traffic.opcode = plan.text ? kText : kBinary;
-  traffic.raw = plan.raw;
-  traffic.verified_messages = plan.verify_all ? UINT64_MAX : kVerifiedAtStart;
-  traffic.reply = make_payload(plan.bytes, plan.text);
-  const std::vector<std::uint8_t> frame = client_frame(traffic.opcode, traffic.reply);
-  if (plan.raw) {
-    traffic.reply = frame;
-  } else {
-    append_header(traffic.reply_header, traffic.opcode, plan.bytes, 0);
-  }
-  traffic.frame_bytes = frame.size();
-  const std::size_t fitting = std::max<std::size_t>(kFramesBytesMax / frame.size(), 1);
-  const std::size_t copies = std::min<std::size_t>(fitting, plan.pipelined);
-  for (std::size_t i = 0; i < copies; ++i) {
-    traffic.frames.insert(traffic.frames.end(), frame.begin(), frame.end());
-  }
-  return traffic;
+void EchoReader::set_deflate(std::unique_ptr<proto::PermessageDeflate> deflate) {
+  deflate_ = std::move(deflate);
 }
 
 std::uint64_t EchoReader::feed(std::span<const std::uint8_t> in) {
@@ -102,15 +36,15 @@ std::uint64_t EchoReader::feed(std::span<const std::uint8_t> in) {
 // returns: false = more bytes needed, or error_ is set.
 bool EchoReader::read_header(std::span<const std::uint8_t>& in) {
   if (in.empty()) return false;
-  const std::vector<std::uint8_t>& expected = traffic_->reply_header;
+  const std::vector<std::uint8_t>& expected = item().reply_header;
   const bool at_start = header_bytes_ == 0 && !fragmented_;
   // The usual reply, a single frame, costs one comparison. A raw reply has no header at all.
   if (at_start && in.size() >= expected.size() &&
       std::equal(expected.begin(), expected.end(), in.begin())) {
     in = in.subspan(expected.size());
-    payload_left_ = traffic_->reply.size();
+    payload_left_ = item().reply.size();
     fin_ = true;
-    control_ = false;
+    control_ = compressed_ = false;
     in_payload_ = true;
     return true;
   }
@@ -118,7 +52,7 @@ bool EchoReader::read_header(std::span<const std::uint8_t>& in) {
     header_[header_bytes_++] = in.front();
     in = in.subspan(1);
     if (header_bytes_ < 2) continue;
-    const std::size_t length_code = header_[1] & 0x7FU;
+    const std::size_t length_code = header_[1] & kLengthBits;
     const std::size_t needed = length_code == 126 ? 4 : length_code == 127 ? 10 : 2;
     if (header_bytes_ < needed) continue;
     std::uint64_t bytes = needed == 2 ? length_code : 0;
@@ -129,23 +63,30 @@ bool EchoReader::read_header(std::span<const std::uint8_t>& in) {
 }
 
 bool EchoReader::accept_header(std::uint64_t payload_bytes) {
-  const std::uint8_t opcode = header_[0] & 0x0F;
+  const std::uint8_t opcode = header_[0] & kOpcodeBits;
+  const std::uint8_t rsv = header_[0] & kRsvBits;
   fin_ = (header_[0] & kFin) != 0;
   control_ = (opcode & kControlBit) != 0;
+  // RFC 7692 s6: the bit stands on the first frame of a message.
+  const bool may_compress = deflate_ != nullptr && !control_ && !fragmented_;
+  if (!control_ && !fragmented_) compressed_ = may_compress && rsv == kRsv1;
   const std::uint8_t wanted = fragmented_ ? kContinuation : traffic_->opcode;
-  const std::uint64_t room = control_ ? 125 : traffic_->reply.size() - reply_offset_;
-  if ((header_[0] & 0x70) != 0 || (header_[1] & kMaskBit) != 0) {
+  // Compressed, a message grows by 5 bytes per stored block at most.
+  const std::uint64_t room = control_      ? kControlPayloadBytesMax
+                             : compressed_ ? item().reply.size() + item().reply.size() / 64 + 64
+                                           : item().reply.size() - reply_offset_;
+  if ((rsv != 0 && !(may_compress && rsv == kRsv1)) || (header_[1] & kMaskBit) != 0) {
     error_ = "the server sent a frame with a reserved bit or a mask";
   } else if (control_ ? opcode > kPong || !fin_ : opcode != wanted) {
-    error_ =
-        "the server sent opcode " + std::to_string(opcode) + ", expected " + std::to_string(wanted);
+    error_ = "the server sent a frame with opcode " + std::to_string(opcode);
   } else if (payload_bytes > room) {
     error_ = "the server sent a longer message than it got";
+  } else {
+    header_bytes_ = 0;
+    payload_left_ = payload_bytes;
+    if (control_) control_payload_.clear();
+    in_payload_ = true;
   }
-  header_bytes_ = 0;
-  control_payload_.clear();
-  payload_left_ = payload_bytes;
-  in_payload_ = error_.empty();
   return in_payload_;
 }
 
@@ -153,33 +94,57 @@ void EchoReader::take_payload(std::span<const std::uint8_t> part) {
   payload_left_ -= part.size();
   if (control_) {
     control_payload_.insert(control_payload_.end(), part.begin(), part.end());
-    return;
+  } else if (compressed_) {
+    compressed_payload_.insert(compressed_payload_.end(), part.begin(), part.end());
+  } else {
+    compare(part);
   }
-  const auto offset = static_cast<std::ptrdiff_t>(reply_offset_);
-  if (replies_ < traffic_->verified_messages &&
-      !std::equal(part.begin(), part.end(), traffic_->reply.begin() + offset)) {
+}
+
+void EchoReader::compare(std::span<const std::uint8_t> part) {
+  const std::vector<std::uint8_t>& reply = item().reply;
+  if (part.size() > reply.size() - reply_offset_) {
+    error_ = "the server sent a longer message than it got";
+  } else if (!std::equal(part.begin(), part.end(),
+                         reply.begin() + static_cast<std::ptrdiff_t>(reply_offset_))) {
     error_ = "reply " + std::to_string(replies_ + 1) + " differs from what was sent";
+  } else {
+    reply_offset_ += part.size();
   }
-  reply_offset_ += part.size();
+}
+
+bool EchoReader::inflate() {
+  core::Buffer out;
+  const std::size_t limit = item().reply.size();
+  deflate_->start(compressed_payload_);
+  const auto status = deflate_->step(out, limit, limit + 1);
+  compressed_payload_.clear();
+  if (status != deflate::InflateStatus::kOk) {
+    error_ = "reply " + std::to_string(replies_ + 1) + " cannot be inflated";
+    return false;
+  }
+  compare(out.bytes());
+  return error_.empty();
 }
 
 bool EchoReader::end_frame() {
   in_payload_ = false;
   if (control_) {
-    if ((header_[0] & 0x0F) == kClose) fail_on_close();
-    if ((header_[0] & 0x0F) == kPing) {
+    if ((header_[0] & kOpcodeBits) == kClose) fail_on_close();
+    if ((header_[0] & kOpcodeBits) == kPing) {
       ping_due = true;
       ping_payload = control_payload_;
     }
     return false;
   }
   fragmented_ = !fin_;
-  if (fragmented_) return false;
-  if (reply_offset_ < traffic_->reply.size()) {
+  if (fragmented_ || (compressed_ && !inflate())) return false;
+  if (reply_offset_ < item().reply.size()) {
     error_ = "the server sent a shorter message than it got";
     return false;
   }
   reply_offset_ = 0;
+  item_ = item_ + 1 == traffic_->items.size() ? 0 : item_ + 1;
   ++replies_;
   return true;
 }
@@ -192,15 +157,35 @@ void EchoReader::fail_on_close() {
   error_.append(control_payload_.begin() + 2, control_payload_.end());
 }
 
-EchoClient::EchoClient(const Url& url, const Traffic& traffic, const std::string& local_ip)
-    : stream_(url, local_ip), reader_(traffic), traffic_(&traffic) {
-  if (!traffic.raw) stream_.upgrade(url);
+EchoClient::EchoClient(const ClientPlan& plan, const std::string& local_ip)
+    : stream_(*plan.url, local_ip), reader_(*plan.traffic), traffic_(plan.traffic) {
+  if (plan.deflate != Deflate::kOff) {
+    agree_on_deflate(plan);
+  } else if (!plan.url->raw) {
+    (void)stream_.upgrade(*plan.url);
+  }
   stream_.set_nonblocking();
+}
+
+void EchoClient::agree_on_deflate(const ClientPlan& plan) {
+  const bool takeover = plan.deflate == Deflate::kTakeover;
+  const DeflateOptions options{.mode = takeover ? DeflateMode::kTakeover : DeflateMode::kOn};
+  const std::string answer = stream_.upgrade(*plan.url, takeover ? kTakeoverOffer : kOffer);
+  const auto agreed = proto::read_deflate_answer(answer, options);
+  if (!agreed) {
+    throw std::runtime_error(answer.empty() ? "the server declines permessage-deflate"
+                                            : "the server's answer is no good: " + answer);
+  }
+  reader_.set_deflate(std::make_unique<proto::PermessageDeflate>(*plan.engine, proto::Role::kClient,
+                                                                 *agreed, options));
 }
 
 void EchoClient::owe(std::uint64_t messages) {
   in_flight_ += messages;
-  owed_bytes_ += messages * traffic_->frame_bytes;
+  for (; messages > 0; --messages) {
+    owed_bytes_ += traffic_->items[next_item_].frame_bytes;
+    next_item_ = next_item_ + 1 == traffic_->items.size() ? 0 : next_item_ + 1;
+  }
 }
 
 // A pong never cuts into a frame: it starts only when no message is due, and once started it goes
@@ -212,8 +197,7 @@ std::span<const std::uint8_t> EchoClient::next_output() {
   }
   if (!pong_.empty()) return pong_;
   const std::span<const std::uint8_t> frames = traffic_->frames;
-  return frames.subspan(frames_offset_,
-                        std::min<std::size_t>(frames.size() - frames_offset_, owed_bytes_));
+  return frames.subspan(frames_offset_, std::min(traffic_->ring_bytes, owed_bytes_));
 }
 
 void EchoClient::written(std::size_t bytes) {
@@ -222,16 +206,16 @@ void EchoClient::written(std::size_t bytes) {
     return;
   }
   owed_bytes_ -= bytes;
-  // At a frame boundary the next write starts at the front again and carries as many frames as fit.
-  frames_offset_ = (frames_offset_ + bytes) % traffic_->frame_bytes;
+  frames_offset_ = (frames_offset_ + bytes) % traffic_->ring_bytes;
 }
 
 bool EchoClient::flush() {
+  (void)stream_.flush();
   for (auto out = next_output(); !out.empty(); out = next_output()) {
     const IoResult sent = stream_.write(out);
     if (sent.state == Io::kBlocked) return true;
     if (sent.state == Io::kEnded) {
-      fail(stream_.end_reason());
+      error_ = stream_.end_reason();
       return false;
     }
     written(sent.bytes);
@@ -239,17 +223,19 @@ bool EchoClient::flush() {
   return true;
 }
 
-bool EchoClient::receive(std::span<std::uint8_t> scratch, bool hangup, std::uint64_t& replies) {
-  while (true) {
+bool EchoClient::receive(std::span<std::uint8_t> scratch, bool hangup, std::uint64_t& replies,
+                         std::size_t bytes_max) {
+  for (std::size_t bytes = 0; bytes < bytes_max;) {
     const IoResult got = stream_.read(scratch);
     if (got.state == Io::kBlocked) return true;
     if (got.state == Io::kEnded) {
-      fail(stream_.end_reason());
+      error_ = stream_.end_reason();
       return false;
     }
+    bytes += got.bytes;
     const std::uint64_t completed = reader_.feed(scratch.first(got.bytes));
     if (!reader_.error().empty() || completed > in_flight_) {
-      fail(completed > in_flight_ ? "more messages came back than were sent" : reader_.error());
+      error_ = completed > in_flight_ ? "more messages came back than were sent" : reader_.error();
       return false;
     }
     in_flight_ -= completed;
@@ -257,16 +243,13 @@ bool EchoClient::receive(std::span<std::uint8_t> scratch, bool hangup, std::uint
     // A short read has emptied the socket and an edge will tell of more; TLS must be asked again.
     if (got.bytes < scratch.size() && !hangup && !stream_.tls()) return true;
   }
+  return true;
 }
 
 void EchoClient::say_goodbye() {
   if (traffic_->raw || owed_bytes_ > 0) return;
   const std::array<std::uint8_t, 2> normal_closure = {1000 >> 8, 1000 & 0xFF};
   (void)stream_.write(client_frame(kClose, normal_closure));
-}
-
-void EchoClient::fail(const std::string& why) {
-  error_ = why;
 }
 
 }  // namespace ws::bench

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
@@ -23,10 +24,13 @@ namespace {
 
 constexpr int kTimeoutSeconds = 10;
 constexpr std::size_t kHeadBytesMax = 8192;
+constexpr long kGatherBytes = 256 * 1024;
 
 // RFC 6455 s1.3 gives this key with its answer, so nothing has to be hashed here.
 constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr std::string_view kAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+constexpr std::string_view kSchemes[] = {"ws", "wss", "tcp", "tls"};
 
 std::string tls_error() {
   const unsigned long code = ERR_get_error();
@@ -34,6 +38,13 @@ std::string tls_error() {
   char text[256];
   ERR_error_string_n(code, text, sizeof text);
   return text;
+}
+
+int keep_session(SSL* ssl, SSL_SESSION* session) {
+  auto* const ticket = static_cast<TlsTicket*>(SSL_get_app_data(ssl));
+  if (ticket == nullptr) return 0;
+  ticket->keep(session);
+  return 1;  // the reference is the ticket's
 }
 
 // One context for the process, never freed: every stream needs it until the end.
@@ -44,6 +55,8 @@ SSL_CTX* tls_context() {
     std::signal(SIGPIPE, SIG_IGN);    // OpenSSL writes to sockets without MSG_NOSIGNAL
     SSL_CTX_set_read_ahead(made, 1);  // one recv for a record's header and body
     SSL_CTX_set_verify(made, SSL_VERIFY_NONE, nullptr);
+    SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(made, keep_session);
     SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                SSL_MODE_RELEASE_BUFFERS);
     return made;
@@ -78,6 +91,21 @@ void connect_socket(int fd, const addrinfo& address, const std::string& local_ip
   }
 }
 
+// The value of the first header of that name (in lower case), "" without one.
+std::string header_value(const std::string& head, std::string_view name) {
+  const auto matches = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; };
+  for (std::size_t at = head.find("\r\n") + 2; at < head.size(); at = head.find("\r\n", at) + 2) {
+    const std::size_t colon = at + name.size();
+    if (colon >= head.size() || head[colon] != ':') continue;
+    const auto begin = head.begin() + static_cast<std::ptrdiff_t>(at);
+    if (!std::equal(name.begin(), name.end(), begin, [&](char a, char b) { return matches(b, a); }))
+      continue;
+    const std::size_t value = head.find_first_not_of(" \t", colon + 1);
+    return head.substr(value, head.find("\r\n", value) - value);
+  }
+  return {};
+}
+
 }  // namespace
 
 Url parse_url(std::string_view text) {
@@ -87,8 +115,8 @@ Url parse_url(std::string_view text) {
   const std::size_t scheme_end = text.find("://");
   const std::string_view scheme = text.substr(0, scheme_end);
   if (scheme_end == std::string_view::npos ||
-      (scheme != "ws" && scheme != "wss" && scheme != "tcp")) {
-    refuse("must start with ws://, wss:// or tcp://");
+      std::find(std::begin(kSchemes), std::end(kSchemes), scheme) == std::end(kSchemes)) {
+    refuse("must start with ws://, wss://, tcp:// or tls://");
   }
   const std::string_view rest = text.substr(scheme_end + 3);
   const std::size_t path_at = std::min(rest.find('/'), rest.size());
@@ -99,13 +127,23 @@ Url parse_url(std::string_view text) {
   }
   std::string_view host = authority.substr(0, colon);
   if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return {.tls = scheme == "wss",
+  return {.tls = scheme == "wss" || scheme == "tls",
+          .raw = scheme == "tcp" || scheme == "tls",
           .host = std::string(host),
           .port = std::string(authority.substr(colon + 1)),
           .path = path_at == rest.size() ? "/" : std::string(rest.substr(path_at))};
 }
 
-Stream::Stream(const Url& url, const std::string& local_ip) {
+TlsTicket::~TlsTicket() {
+  SSL_SESSION_free(session_);
+}
+
+void TlsTicket::keep(SSL_SESSION* session) {
+  SSL_SESSION_free(session_);
+  session_ = session;
+}
+
+Stream::Stream(const Url& url, const std::string& local_ip, TlsTicket* ticket) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -118,7 +156,7 @@ Stream::Stream(const Url& url, const std::string& local_ip) {
   if (fd_ < 0) throw std::runtime_error(std::string("socket: ") + std::strerror(errno));
   try {
     connect_socket(fd_, *address, local_ip);
-    if (url.tls) start_tls();
+    if (url.tls) start_tls(ticket);
   } catch (const std::runtime_error& error) {
     SSL_free(ssl_);
     ::close(fd_);
@@ -132,24 +170,37 @@ Stream::Stream(Stream&& other) noexcept
       end_reason_(std::move(other.end_reason_)) {}
 
 Stream::~Stream() {
+  // Else OpenSSL takes the session for broken, and does not resume it.
+  if (ssl_ != nullptr) SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_free(ssl_);
   if (fd_ >= 0) ::close(fd_);
 }
 
-void Stream::start_tls() {
+void Stream::start_tls(TlsTicket* ticket) {
   ssl_ = SSL_new(tls_context());
   if (ssl_ == nullptr) throw std::runtime_error("OpenSSL gave no session: " + tls_error());
-  SSL_set_fd(ssl_, fd_);
+  SSL_set0_rbio(ssl_, BIO_new_socket(fd_, BIO_NOCLOSE));
+  // Records are gathered, so that a message of several is one send(): else the server would be
+  // woken by the first, and what it costs would depend on who comes first.
+  BIO* const gather = BIO_new(BIO_f_buffer());
+  BIO_set_write_buffer_size(gather, kGatherBytes);
+  SSL_set0_wbio(ssl_, BIO_push(gather, BIO_new_socket(fd_, BIO_NOCLOSE)));
+  SSL_set_app_data(ssl_, ticket);
+  if (ticket != nullptr && ticket->session() != nullptr) SSL_set_session(ssl_, ticket->session());
   ERR_clear_error();
   if (SSL_connect(ssl_) != 1) throw std::runtime_error("TLS handshake failed: " + tls_error());
 }
 
-void Stream::upgrade(const Url& url) {
+std::string Stream::upgrade(const Url& url, std::string_view extensions) {
   const std::string name = url.host + ':' + url.port + url.path;
-  const std::string request =
+  std::string request =
       "GET " + url.path + " HTTP/1.1\r\nHost: " + url.host + ':' + url.port +
       "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + std::string(kKey) +
-      "\r\nSec-WebSocket-Version: 13\r\n\r\n";
+      "\r\nSec-WebSocket-Version: 13\r\n";
+  if (!extensions.empty()) {
+    request.append("Sec-WebSocket-Extensions: ").append(extensions).append("\r\n");
+  }
+  request += "\r\n";
   const IoResult sent =
       write({reinterpret_cast<const std::uint8_t*>(request.data()), request.size()});
   if (sent.bytes != request.size()) throw std::runtime_error(name + ": could not send the request");
@@ -174,10 +225,24 @@ void Stream::upgrade(const Url& url) {
   if (!head.ends_with("\r\n\r\n")) {
     throw std::runtime_error(name + ": speaks before it is spoken to, so it is no echo");
   }
+  return header_value(head, "sec-websocket-extensions");
 }
 
 void Stream::set_nonblocking() {
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
+}
+
+void Stream::shut_down_write() {
+  if (ssl_ != nullptr) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_);
+    (void)flush();
+  }
+  shutdown(fd_, SHUT_WR);
+}
+
+bool Stream::resumed() const {
+  return ssl_ != nullptr && SSL_session_reused(ssl_) == 1;
 }
 
 IoResult Stream::read(std::span<std::uint8_t> into) {
@@ -188,8 +253,22 @@ IoResult Stream::read(std::span<std::uint8_t> into) {
 
 IoResult Stream::write(std::span<const std::uint8_t> from) {
   if (ssl_ == nullptr) return plain_result(send(fd_, from.data(), from.size(), MSG_NOSIGNAL));
-  ERR_clear_error();
-  return tls_result(SSL_write(ssl_, from.data(), static_cast<int>(from.size())));
+  if (!flush()) return {Io::kBlocked, 0};
+  IoResult written{Io::kOk, 0};
+  while (written.bytes < from.size() && written.state == Io::kOk) {
+    ERR_clear_error();
+    const auto rest = from.subspan(written.bytes);
+    const IoResult record = tls_result(SSL_write(ssl_, rest.data(), static_cast<int>(rest.size())));
+    written.bytes += record.bytes;
+    if (record.bytes == 0) written.state = record.state;
+  }
+  (void)flush();
+  // What was taken counts; the next call tells of a wire that is blocked or broken.
+  return written.bytes > 0 ? IoResult{Io::kOk, written.bytes} : written;
+}
+
+bool Stream::flush() {
+  return ssl_ == nullptr || BIO_flush(SSL_get_wbio(ssl_)) == 1;
 }
 
 IoResult Stream::plain_result(ssize_t n) {

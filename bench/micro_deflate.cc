@@ -4,9 +4,6 @@
 // What is compressed: JSON events of 100 to 400 bytes and access log lines, both from a seeded
 // generator (tests/support/corpus.h); English text from the licenses every Debian has in
 // /usr/share/common-licenses (generated prose where they are missing); random bytes.
-#include <time.h>
-
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -15,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/micro_timing.h"
 #include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/libz.h"
@@ -24,12 +22,12 @@
 namespace {
 
 using namespace ws;
+using bench::kRounds;
+using bench::measure;
 using test::bytes_of;
 using test::Libz;
 using test::ZStream;
 
-constexpr int kRounds = 25;
-constexpr double kRunSeconds = 0.004;
 constexpr std::size_t kLimitBytes = 1 << 24;
 constexpr int kZlibMemory = 8;  // deflateInit()'s own choice
 
@@ -82,36 +80,6 @@ std::vector<DataSet> data_sets() {
           {"log lines 1 MiB", false, {test::access_log(rng, 1 << 20)}},
           {"random 4 KiB", false, {test::noise(rng, 4 << 10)}},
           {"random 64 KiB", false, {test::noise(rng, 64 << 10)}}};
-}
-
-double cpu_seconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-// Seconds for one pass of each, the median over interleaved runs of as many passes as it takes.
-std::vector<double> measure(const std::vector<std::function<void()>>& passes) {
-  std::vector<int> repeats;
-  for (const auto& pass : passes) {
-    int count = 0;
-    for (const double start = cpu_seconds(); cpu_seconds() - start < kRunSeconds; ++count) pass();
-    repeats.push_back(count);
-  }
-  std::vector<std::vector<double>> seconds(passes.size());
-  for (int round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < passes.size(); ++i) {
-      const double start = cpu_seconds();
-      for (int k = 0; k < repeats[i]; ++k) passes[i]();
-      seconds[i].push_back((cpu_seconds() - start) / repeats[i]);
-    }
-  }
-  std::vector<double> medians;
-  for (std::vector<double>& all : seconds) {
-    std::nth_element(all.begin(), all.begin() + kRounds / 2, all.end());
-    medians.push_back(all[kRounds / 2]);
-  }
-  return medians;
 }
 
 class Bench {

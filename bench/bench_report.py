@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""results.json of bench.py as Markdown tables and SVG plots (gnuplot).
+
+python3 bench/bench_report.py bench/results makes them again. Python 3 standard library only.
+"""
+import json
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values, digits=2):
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+class Results:
+    def __init__(self, data):
+        self.data = data
+        self.runs = data["runs"]
+        self.servers = data["servers"]
+        self.yardstick = data["yardstick"]
+
+    def values(self, work, server, key):
+        """Of the rounds; key may end in _: then what it counts follows, messages or connections."""
+        found = []
+        for run in self.runs.get(work, {}).get(server, []):
+            if key.startswith("per_"):
+                counted = "messages" if "messages" in run else "connections"
+                found.append(run[f"{counted}_{key}"])
+            else:
+                found.append(run[key])
+        return found
+
+    def ratios(self, work, server, base, base_work=None):
+        mine = self.values(work, server, "per_cpu_second")
+        other = self.values(base_work or work, base, "per_cpu_second")
+        return [a / b for a, b in zip(mine, other)]  # round by round
+
+    def works(self):
+        return [(key, title) for key, title in self.data["works"] if key in self.runs]
+
+
+def cpu_table(results):
+    def cell(work, server):
+        values = results.values(work, server, "per_cpu_second")
+        if not values:
+            return "-"
+        text = f"{median(values):,.0f}"
+        ratios = results.ratios(work, server, results.yardstick)
+        if server != results.yardstick and ratios:
+            text += f"; {spread(ratios)}"
+        return text
+
+    rows = [[title, *(cell(work, server) for server in results.servers)]
+            for work, title in results.works()]
+    return table(["work", *results.servers], rows)
+
+
+def ratio_table(results):
+    others = [server for server in results.servers if server != "wsd"]
+
+    def cell(work, server):
+        ratios = results.ratios(work, "wsd", server)
+        return spread(ratios) if ratios else "-"
+
+    rows = [[title, *(cell(work, server) for server in others)] for work, title in results.works()]
+    text = table(["wsd, times", *others], rows)
+    ratios = results.ratios("text", "wsd", "wsd", "64x64")
+    if ratios:
+        text += f"\nwsd: text takes {spread(ratios)} of binary.\n"
+    return text
+
+
+def peak_table(results):
+    def cell(work, server):
+        values = results.values(work, server, "per_second")
+        if not values:
+            return "-"
+        bound = [b != "none known" for b in results.values(work, server, "bottleneck")]
+        return f"{median(values):,.0f}" + ("*" if 2 * sum(bound) > len(bound) else "")
+
+    rows = [[title, *(cell(work, server) for server in results.servers)]
+            for work, title in results.works()]
+    return table(["work", *results.servers], rows)
+
+
+PERCENTILES = ["p50", "p90", "p99", "p99.9"]
+
+
+def latency_table(results):
+    rows = []
+    for server in results.servers:
+        rates = results.values("open", server, "rate")
+        if rates:
+            rows.append([server, f"{median(rates):,.0f}",
+                         *(spread(results.values("open", server, f"latency_us_{p}"), 0)
+                           for p in PERCENTILES)])
+    return table(["server", "messages/s", *PERCENTILES], rows)
+
+
+def memory_table(results):
+    rows = []
+    for server in results.servers:
+        row = [server]
+        for work in ("idle", "idle-tls"):
+            values = results.values(work, server, "bytes")
+            ratio = results.values(work, server, "ratio")
+            row += [f"{median(values):,.0f}" if values else "-",
+                    f"{median(ratio):.2f}" if ratio else "-"]
+        rows.append(row)
+    return table(["server", "bytes, ws", "100 active among 10,000 / alone", "bytes, wss",
+                  "100 active among 2,000 / alone"], rows)
+
+
+def markdown(results):
+    data, facts = results.data, results.data["machine"]
+    versions = ", ".join(f"{name}: {text}" for name, text in facts["versions"].items())
+    parts = [
+        "# Measured\n",
+        f"{facts['processor']}; {facts['kernel']}; {facts['compiler']}; {facts['date']}; "
+        f"{facts['load before']}.\n\n{versions}.\n\n"
+        f"Medians of {data['rounds']} interleaved rounds of {data['seconds']} s, (least-most); "
+        f"wsd with {data['threads']} thread(s). `{results.yardstick}` moves the same bytes without "
+        "a protocol.\n",
+        "## Per second of server CPU; times the yardstick\n", cpu_table(results),
+        "## wsd against each, per second of server CPU\n", ratio_table(results),
+        "## Peak per second (* the generator was the slower side)\n", peak_table(results),
+        "## Open loop at half of each server's own peak: latency in us\n", latency_table(results),
+        "## Memory of an idle connection\n", memory_table(results)]
+    missing = [f"- {name} is missing: {why}" for name, why in data["missing"].items()]
+    missing += [f"- {what}: {why}" for what, why in data["failures"].items()]
+    if missing:
+        parts += ["## Not measured\n", "\n".join(missing) + "\n"]
+    return "\n".join(parts)
+
+
+HEAD = """set terminal svg size 900,420 font 'sans,12' background '#ffffff'
+set output '{output}'
+set title '{title}'
+set style data histogram
+set style histogram clustered gap 1
+set style fill solid 0.85 border -1
+set grid ytics
+set key outside right top
+set ylabel '{ylabel}'
+{more}
+"""
+
+
+def plot(path, title, ylabel, columns, rows, more=""):
+    """columns: names of the bars; rows: (label, values), one group of bars each."""
+    lines = [HEAD.format(output=path, title=title, ylabel=ylabel, more=more), "$data << END"]
+    for label, values in rows:
+        cells = ["?" if value is None else f"{value:g}" for value in values]
+        lines.append(" ".join([f'"{label}"', *cells]))
+    lines.append("END")
+    bars = [f"$data using {i + 2}:xtic(1) title '{name}'" for i, name in enumerate(columns)]
+    lines.append("set datafile missing '?'\nplot " + ", ".join(bars))
+    subprocess.run(["gnuplot"], input="\n".join(lines), text=True, check=True)
+
+
+def plots(results, folder):
+    def middle(values):
+        return median(values) if values else None
+
+    ratios = []
+    for work, _ in results.works():
+        ratios.append((work, [middle(results.ratios(work, server, results.yardstick))
+                              for server in results.servers[1:]]))
+    plot(folder / "throughput.svg", "Work per second of server CPU, the yardstick being 1",
+         "times the yardstick", results.servers[1:], ratios, "set yrange [0:*]")
+    latency = [(p, [middle(results.values("open", server, f"latency_us_{p}"))
+                    for server in results.servers]) for p in PERCENTILES]
+    plot(folder / "latency.svg", "Open loop at half of each one''s peak", "microseconds",
+         results.servers, latency, "set logscale y")
+    memory = [(label, [middle(results.values(work, server, "bytes")) for server in results.servers])
+              for label, work in (("ws", "idle"), ("wss", "idle-tls"))]
+    if any(value for _, values in memory for value in values):
+        plot(folder / "memory.svg", "Memory of the process per idle connection", "bytes",
+             results.servers, memory, "set logscale y")
+
+
+def write(data, folder):
+    """Returns the Markdown."""
+    results = Results(data)
+    text = markdown(results)
+    (folder / "results.md").write_text(text)
+    if shutil.which("gnuplot"):
+        plots(results, folder)
+    else:
+        print("gnuplot is missing: no plots", file=sys.stderr)
+    return text
+
+
+if __name__ == "__main__":
+    directory = pathlib.Path(sys.argv[1])
+    print(write(json.loads((directory / "results.json").read_text()), directory))

@@ -1,0 +1,263 @@
+// Fan-out: deliveries per second of server CPU. One connection publishes, many are subscribed; the
+// next message goes out when everyone has the one before.
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bench/args.h"
+#include "bench/bare_fanout.h"
+#include "bench/process.h"
+#include "bench/ws_client.h"
+
+namespace ws::bench {
+namespace {
+
+constexpr std::string_view kUsage =
+    R"(fanout [options]: one publishes, many receive
+
+  --url URL            the server, without a path (ws://127.0.0.1:9002). It publishes every message
+                       received on /publish to all connections of /subscribe, uncompressed
+  --server COMMAND     starts it, and ends it afterwards; else --server-pid PID of a running one
+  --bare               in turn with an epoll loop of send() calls over as many sockets
+  --subscribers N      (1000)
+  --publishes N        in a round (100)
+  --bytes SIZE         of a message (64)
+  --depth N            messages under way at a time (1). With more, a server that puts several into
+                       one call can pass the bare loop by far, which makes one call for each
+  --rounds N           the median of them counts (5)
+)";
+
+constexpr std::uint64_t kPatienceNs = 10'000'000'000;
+// As idle's: a source address has this many ports to spare.
+constexpr std::size_t kConnectionsPerAddress = 8'000;
+
+struct Options {
+  std::string url, command;
+  pid_t server_pid;
+  bool bare;
+  std::size_t subscribers, publishes, bytes, depth, rounds;
+};
+
+Options parse_options(int argc, char** argv) {
+  Args args(argc, argv, kUsage);
+  Options options{.url = args.text("--url", "ws://127.0.0.1:9002"),
+                  .command = args.text("--server", ""),
+                  .server_pid = static_cast<pid_t>(args.size("--server-pid", 0)),
+                  .bare = args.flag("--bare"),
+                  .subscribers = args.size("--subscribers", 1000),
+                  .publishes = args.size("--publishes", 100),
+                  .bytes = args.size("--bytes", 64),
+                  .depth = args.size("--depth", 1),
+                  .rounds = args.size("--rounds", 5)};
+  args.finish();
+  if (options.command.empty() == (options.server_pid == 0)) {
+    throw std::runtime_error("give --server or --server-pid");
+  }
+  for (const std::size_t number :
+       {options.subscribers, options.publishes, options.depth, options.rounds}) {
+    if (number == 0) throw std::runtime_error("every number starts at 1");
+  }
+  return options;
+}
+
+// A text message in one frame (RFC 6455 s5.2); masked with zeros, the payload stays what it is.
+std::string frame(std::size_t bytes, bool masked) {
+  const int mask_bit = masked ? 0x80 : 0;
+  const auto byte = [](std::size_t value) { return static_cast<char>(value & 0xff); };
+  std::string out = "\x81";
+  if (bytes < 126) {
+    out += byte(bytes | static_cast<std::size_t>(mask_bit));
+  } else {
+    const bool short_form = bytes <= 0xffff;
+    out += byte((short_form ? 126U : 127U) | static_cast<std::size_t>(mask_bit));
+    for (int shift = short_form ? 8 : 56; shift >= 0; shift -= 8) out += byte(bytes >> shift);
+  }
+  if (masked) out.append(4, '\0');
+  return out + std::string(bytes, 'x');
+}
+
+class ServerProcess {
+ public:
+  explicit ServerProcess(const std::string& command) : pid_(fork()) {
+    if (pid_ < 0) throw std::runtime_error("the server gets no process");
+    if (pid_ > 0) return;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const std::string line = "exec " + command;
+    execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+    _exit(127);
+  }
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+  ~ServerProcess() {
+    kill(pid_, SIGTERM);
+    waitpid(pid_, nullptr, 0);
+  }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_;
+};
+
+// Everyone who is connected to one server.
+class Audience {
+ public:
+  Audience(const std::string& url, const Options& options, pid_t server_pid)
+      : options_(options),
+        server_pid_(server_pid),
+        delivered_bytes_(frame(options.bytes, false).size()),
+        message_(frame(options.bytes, true)),
+        epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
+        publisher_(connected(parse_url(url + "/publish"), 0)) {
+    const Url subscribe = parse_url(url + "/subscribe");
+    for (std::size_t i = 0; i < options.subscribers; ++i) {
+      subscribers_.push_back(connected(subscribe, i));
+      epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
+      event.data.ptr = &subscribers_.back();
+      if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, subscribers_.back().fd(), &event) != 0) {
+        throw std::runtime_error("epoll_ctl refused a connection");
+      }
+    }
+    run(options.publishes / 10 + 1);  // what is set up at the first use is not counted
+  }
+
+  // returns: deliveries per second of the server's CPU time.
+  double run(std::size_t publishes) {
+    const std::uint64_t before = cpu_ns();
+    const std::size_t each = options_.subscribers * delivered_bytes_;
+    std::size_t published = 0;
+    std::size_t got = 0;
+    while (got < publishes * each) {
+      // A message is through when its bytes have come to everyone: in sum, as no one gets two
+      // messages where another misses one.
+      for (; published < publishes && published < got / each + options_.depth; ++published) {
+        publish();
+      }
+      got += receive();
+    }
+    return static_cast<double>(publishes * options_.subscribers) * 1e9 /
+           static_cast<double>(cpu_ns() - before);
+  }
+
+ private:
+  static Stream connected(const Url& url, std::size_t number) {
+    const std::size_t address = 1 + number / kConnectionsPerAddress;
+    const bool loopback = url.host.starts_with("127.");
+    Stream stream(url, loopback ? "127.0.0." + std::to_string(address) : std::string());
+    stream.upgrade(url);
+    stream.set_nonblocking();
+    return stream;
+  }
+
+  std::uint64_t cpu_ns() const {
+    const auto time = cpu_time_ns(server_pid_);
+    if (!time) throw std::runtime_error("the server is gone");
+    return *time;
+  }
+
+  void publish() {
+    std::span<const std::uint8_t> left(reinterpret_cast<const std::uint8_t*>(message_.data()),
+                                       message_.size());
+    while (!left.empty()) {
+      const IoResult sent = publisher_.write(left);
+      if (sent.state == Io::kEnded) throw std::runtime_error("the publisher was closed");
+      left = left.subspan(sent.bytes);
+    }
+  }
+
+  std::size_t receive() {
+    std::array<epoll_event, 1024> events;
+    const std::uint64_t end_ns = now_ns() + kPatienceNs;
+    int count = 0;
+    while (count <= 0) {
+      if (now_ns() > end_ns) throw std::runtime_error("messages do not arrive");
+      count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 100);
+    }
+    std::size_t bytes = 0;
+    for (int i = 0; i < count; ++i) {
+      Stream& stream = *static_cast<Stream*>(events[static_cast<std::size_t>(i)].data.ptr);
+      for (IoResult got{.state = Io::kOk}; got.state == Io::kOk; bytes += got.bytes) {
+        got = stream.read(scratch_);
+        if (got.state == Io::kEnded) throw std::runtime_error("a subscriber was closed");
+        if (got.bytes < scratch_.size() && !stream.tls()) got.state = Io::kBlocked;
+      }
+    }
+    return bytes;
+  }
+
+  const Options& options_;
+  pid_t server_pid_;
+  std::size_t delivered_bytes_;
+  std::string message_;
+  int epoll_fd_;
+  Stream publisher_;
+  std::deque<Stream> subscribers_;
+  std::vector<std::uint8_t> scratch_ = std::vector<std::uint8_t>(64 * 1024);
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+void await(const std::string& url) {
+  const std::uint64_t end_ns = now_ns() + kPatienceNs;
+  while (true) {
+    try {
+      const Stream there(parse_url(url), {});
+      return;
+    } catch (const std::runtime_error&) {
+      if (now_ns() > end_ns) throw;
+      usleep(20'000);
+    }
+  }
+}
+
+void measure(const Options& options) {
+  raise_descriptor_limit(2 * options.subscribers + 64);
+  std::optional<ServerProcess> server;
+  if (!options.command.empty()) server.emplace(options.command);
+  await(options.url);
+  const pid_t pid = server ? server->pid() : options.server_pid;
+  Audience audience(options.url, options, pid);
+  std::optional<BareServer> bare;
+  std::optional<Audience> bare_audience;
+  if (options.bare) {
+    bare = start_bare_server(frame(options.bytes, true).size(), frame(options.bytes, false).size());
+    bare_audience.emplace("ws://127.0.0.1:" + std::to_string(bare->port), options, bare->pid);
+  }
+  std::vector<double> rates;
+  std::vector<double> bare_rates;
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < options.rounds; ++i) {
+    rates.push_back(audience.run(options.publishes));
+    if (!bare) continue;
+    bare_rates.push_back(bare_audience->run(options.publishes));
+    ratios.push_back(rates.back() / bare_rates.back());
+  }
+  std::printf("server  %9.0f deliveries per second of its CPU time\n", median(rates));
+  if (!bare) return;
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+  std::printf("bare    %9.0f\nratio   %9.2f (%.2f to %.2f)\n", median(bare_rates), median(ratios),
+              *least, *most);
+}
+
+}  // namespace
+}  // namespace ws::bench
+
+int main(int argc, char** argv) {
+  try {
+    ws::bench::measure(ws::bench::parse_options(argc, argv));
+  } catch (const std::runtime_error& error) {
+    ws::bench::die(error.what());
+  }
+}

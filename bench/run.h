@@ -1,0 +1,44 @@
+// Internal. What the main thread and the threads of a run tell each other.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+
+namespace ws::bench {
+
+enum class Phase : std::uint8_t { kWarmup, kMeasure, kDrain };
+
+class Run {
+ public:
+  [[nodiscard]] Phase phase() const { return phase_.load(std::memory_order_acquire); }
+  void enter(Phase phase);
+
+  // The ends of the measured time, once entered and left; else never.
+  [[nodiscard]] std::uint64_t measured_from_ns() const { return measured_from_ns_; }
+  [[nodiscard]] std::uint64_t measured_to_ns() const { return measured_to_ns_; }
+
+  void fail(const std::string& reason);
+  // A thread that ends by itself says so.
+  void done();
+
+  // Sleeps, but no longer than until the first failure, or until so many threads are done. tick:
+  // called meanwhile, about twice a second.
+  void sleep(double seconds, std::uint64_t threads, const std::function<void()>& tick);
+
+  [[nodiscard]] std::string failure();
+
+ private:
+  std::atomic<Phase> phase_ = Phase::kWarmup;
+  std::atomic<std::uint64_t> measured_from_ns_ = UINT64_MAX;
+  std::atomic<std::uint64_t> measured_to_ns_ = UINT64_MAX;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t done_ = 0;
+  std::string failure_;
+};
+
+}  // namespace ws::bench

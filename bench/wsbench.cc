@@ -1,0 +1,421 @@
+// wsbench: load for a WebSocket echo server, and what the server makes of it.
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "bench/args.h"
+#include "bench/churn.h"
+#include "bench/crowd.h"
+#include "bench/echo_load.h"
+#include "bench/process.h"
+#include "bench/report.h"
+#include "bench/run.h"
+
+namespace ws::bench {
+namespace {
+
+constexpr std::string_view kUsage =
+    R"(wsbench --url URL [options]: load for an echo server; compares every reply
+
+  --url URL             ws://HOST:PORT/PATH or wss://...; tcp:// and tls:// for a server that sends
+                        back plain bytes (bench/limit): it gets the very bytes of the frames
+ load
+  --connections N       active connections (1)
+  --depth N             closed loop: messages in flight on each, a reply brings the next one (1)
+  --rate N              open loop instead: so many messages per second over all connections; latency
+                        counts from when each was due, so that a stall is seen by all it delays
+  --size LIST           payload bytes: 64, 16k, 1m, or a mix SIZE:WEIGHT,SIZE:WEIGHT,... (64)
+  --text | --binary     opcode of the messages (binary)
+  --content KIND        random, ascii, utf8 (1 to 4 bytes a letter) or json (random; with --text
+                        ascii; with --deflate json)
+  --deflate MODE        permessage-deflate: on (each message for itself) or takeover (off)
+  --threads N           generator threads (1)
+ burden
+  --idle N              connections that do nothing but answer pings; tells what one costs in memory
+  --slow N              connections that send all the time and read little
+  --slow-rate SIZE      bytes per second that each of them reads; 0 for none (1k)
+ connections, instead of messages
+  --churn N             N at a time are opened, upgraded and closed, again and again; with tls://
+                        only the handshake, with tcp:// only accept
+  --resume              TLS handshakes offer to resume a session
+ time
+  --duration SECONDS    measured time (5)
+  --warmup SECONDS      time before it (1)
+  --messages N          ends after so many messages, measured from the first one on
+  --settle SECONDS      silence before the server's memory is read (1)
+ results
+  --server-pid PID      also tell the server's CPU time and memory
+  --server-threads N    its event loops, for judging whether it is busy or the generator (1)
+  --json                one line of JSON
+)";
+
+struct Options {
+  Url url;
+  LoadPlan load;
+  MessagePlan plan;
+  std::uint64_t idle, slow, slow_rate, churn, server_threads;
+  pid_t server_pid;
+  bool resume, json;
+  double duration_s, warmup_s, settle_s;
+};
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw std::runtime_error(why + " (see --help)");
+}
+
+Deflate parse_deflate(const std::string& mode) {
+  if (mode == "off") return Deflate::kOff;
+  if (mode == "on") return Deflate::kOn;
+  if (mode == "takeover") return Deflate::kTakeover;
+  refuse("--deflate " + mode + ": must be on, takeover or off");
+}
+
+Content parse_content(const std::string& kind) {
+  if (kind == "random") return Content::kRandom;
+  if (kind == "ascii") return Content::kAscii;
+  if (kind == "utf8") return Content::kUtf8;
+  if (kind == "json") return Content::kJson;
+  refuse("--content " + kind + ": must be random, ascii, utf8 or json");
+}
+
+void check(const Options& options, bool deflate) {
+  const LoadPlan& load = options.load;
+  if (load.connections == 0 || load.depth == 0 || load.threads == 0) {
+    refuse("--connections, --depth and --threads start at 1");
+  }
+  if (load.threads > load.connections && options.churn == 0) {
+    refuse("--threads: more than --connections");
+  }
+  if (deflate && options.url.raw) refuse("--deflate: not with tcp:// and tls://");
+  if (load.rate > 0 && load.depth > 1) refuse("--depth is of the closed loop: not with --rate");
+  if (load.rate > 0 && load.messages > 0)
+    refuse("--messages is of the closed loop: not with --rate");
+  if (options.plan.text && options.plan.content == Content::kRandom) {
+    refuse("--content random is no text: not with --text");
+  }
+  const bool other_mode = load.rate > 0 || load.messages > 0 || options.idle > 0 ||
+                          options.slow > 0 || deflate || load.threads > 1;
+  if (options.churn > 0 && other_mode) {
+    refuse("--churn: not with --rate, --messages, --idle, --slow, --deflate or --threads");
+  }
+  if (options.resume && (options.churn == 0 || !options.url.tls)) {
+    refuse("--resume is of --churn over wss:// or tls://");
+  }
+  if (options.server_pid != 0 && !cpu_time_ns(options.server_pid)) {
+    refuse("--server-pid " + std::to_string(options.server_pid) + ": no such process");
+  }
+}
+
+Options parse_options(int argc, char** argv) {
+  Args args(argc, argv, kUsage);
+  const std::string url = args.text("--url", "");
+  const bool text = args.flag("--text");
+  (void)args.flag("--binary");
+  const Deflate deflate = parse_deflate(args.text("--deflate", "off"));
+  const char* const content = deflate != Deflate::kOff ? "json" : text ? "ascii" : "random";
+  Options options{.url = {},
+                  .load = {.client = {.url = nullptr, .traffic = nullptr, .deflate = deflate},
+                           .connections = args.size("--connections", 1),
+                           .threads = args.size("--threads", 1),
+                           .depth = args.size("--depth", 1),
+                           .rate = static_cast<double>(args.size("--rate", 0)),
+                           .messages = args.size("--messages", 0)},
+                  .plan = {.sizes = parse_sizes(args.text("--size", "64")),
+                           .text = text,
+                           .deflate = deflate != Deflate::kOff,
+                           .content = parse_content(args.text("--content", content))},
+                  .idle = args.size("--idle", 0),
+                  .slow = args.size("--slow", 0),
+                  .slow_rate = args.size("--slow-rate", 1024),
+                  .churn = args.size("--churn", 0),
+                  .server_threads = args.size("--server-threads", 1),
+                  .server_pid = static_cast<pid_t>(args.size("--server-pid", 0)),
+                  .resume = args.flag("--resume"),
+                  .json = args.flag("--json"),
+                  .duration_s = args.seconds("--duration", 5),
+                  .warmup_s = args.seconds("--warmup", 1),
+                  .settle_s = args.seconds("--settle", 1)};
+  args.finish();
+  if (url.empty()) refuse("--url is missing");
+  options.url = parse_url(url);
+  options.plan.raw = options.url.raw;
+  options.plan.pipelined = options.load.depth;
+  check(options, deflate != Deflate::kOff);
+  return options;
+}
+
+// Counters at one end of the measured time.
+struct Snapshot {
+  std::uint64_t time_ns, count, generator_cpu_ns, server_cpu_ns;
+};
+
+// What was measured between two of them.
+struct Measured {
+  double seconds, count, generator_cpu_s, server_cpu_s;
+};
+
+using Count = std::function<std::uint64_t()>;
+
+Snapshot take_snapshot(const Options& options, const Count& count) {
+  return {
+      .time_ns = now_ns(),
+      .count = count(),
+      .generator_cpu_ns = cpu_time_ns(getpid()).value_or(0),
+      .server_cpu_ns = options.server_pid == 0 ? 0 : cpu_time_ns(options.server_pid).value_or(0)};
+}
+
+// One line that is written over and over, where there is somebody to look at it.
+class Progress {
+ public:
+  Progress(Count count, const char* what)
+      : count_(std::move(count)), what_(what), shown_(isatty(STDERR_FILENO) == 1) {}
+  ~Progress() {
+    if (shown_) std::fputs("\r\033[K", stderr);
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void tick(const char* phase) {
+    if (!shown_) return;
+    const std::uint64_t count = count_();
+    const std::uint64_t time_ns = now_ns();
+    const double seconds = static_cast<double>(time_ns - last_ns_) / 1e9;
+    std::fprintf(stderr, "\r\033[K%5.1f s  %s  %.0f %s/s",
+                 static_cast<double>(time_ns - start_ns_) / 1e9, phase,
+                 static_cast<double>(count - last_count_) / seconds, what_);
+    std::fflush(stderr);
+    last_ns_ = time_ns;
+    last_count_ = count;
+  }
+
+ private:
+  const Count count_;
+  const char* const what_;
+  const bool shown_;
+  const std::uint64_t start_ns_ = now_ns();
+  std::uint64_t last_ns_ = start_ns_;
+  std::uint64_t last_count_ = 0;
+};
+
+// Runs the workers from here to the end of the drain.
+template <class Worker>
+Measured measure(const Options& options, Run& run, std::deque<Worker>& workers, const Count& count,
+                 const char* what) {
+  const bool counted = options.load.messages > 0;  // then the workers end by themselves
+  Progress progress(count, what);
+  if (counted) run.enter(Phase::kMeasure);
+  Snapshot from = take_snapshot(options, count);
+  std::vector<std::thread> threads;
+  for (Worker& worker : workers) threads.emplace_back([&worker] { worker.work(); });
+  if (!counted) {
+    run.sleep(options.warmup_s, workers.size(), [&] { progress.tick("warming up"); });
+    run.enter(Phase::kMeasure);
+    from = take_snapshot(options, count);
+  }
+  run.sleep(counted ? 1e6 : options.duration_s, workers.size(),
+            [&] { progress.tick("measuring"); });
+  const Snapshot to = take_snapshot(options, count);
+  run.enter(Phase::kDrain);
+  for (std::thread& thread : threads) thread.join();
+  const auto seconds = [](std::uint64_t a, std::uint64_t b) {
+    return static_cast<double>(b - a) / 1e9;
+  };
+  const Measured measured{.seconds = seconds(from.time_ns, to.time_ns),
+                          .count = static_cast<double>(to.count - from.count),
+                          .generator_cpu_s = seconds(from.generator_cpu_ns, to.generator_cpu_ns),
+                          .server_cpu_s = seconds(from.server_cpu_ns, to.server_cpu_ns)};
+  if (const std::string failure = run.failure(); !failure.empty()) {
+    throw std::runtime_error(failure + "; stopped after " + std::to_string(to.count) + ' ' + what);
+  }
+  if (measured.count == 0) {
+    throw std::runtime_error(std::string("no ") + what + " came back in the measured time");
+  }
+  return measured;
+}
+
+// The cores this process may use.
+double cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+// Whether the figures tell about the generator rather than the server.
+std::string bottleneck(const Options& options, const Measured& measured, std::uint64_t threads) {
+  const double share =
+      measured.generator_cpu_s / measured.seconds / std::min(static_cast<double>(threads), cores());
+  const double server_share =
+      measured.server_cpu_s / measured.seconds / static_cast<double>(options.server_threads);
+  const bool server_busy = options.server_pid != 0 && server_share >= 0.9;
+  const double rate = options.load.rate;
+  const bool behind = rate > 0 && measured.count < 0.98 * rate * measured.seconds;
+  return !server_busy && (share >= 0.95 || behind) ? "generator" : "";
+}
+
+void report_rate(Report& report, const Options& options, const Measured& measured, const char* what,
+                 const char* one) {
+  const std::string many(what);
+  report.number("seconds", "measured", measured.seconds, 3, "s");
+  report.number(many, "measured", measured.count, 0, what);
+  report.number(many + "_per_second", "throughput", measured.count / measured.seconds, 1,
+                many + "/s");
+  report.number("generator_busy", "generator busy", measured.generator_cpu_s / measured.seconds, 3,
+                "of a core");
+  if (options.server_pid == 0) return;
+  report.number("server_busy", "server busy", measured.server_cpu_s / measured.seconds, 3,
+                "of a core");
+  report.number(std::string("server_cpu_us_per_") + one, "server CPU",
+                1e6 * measured.server_cpu_s / measured.count, 4, std::string("us per ") + one);
+  report.number(many + "_per_cpu_second", "server CPU", measured.count / measured.server_cpu_s, 1,
+                many + " per CPU second");
+}
+
+void report_bottleneck(Report& report, const std::string& bottleneck) {
+  report.word("bottleneck", "bottleneck", bottleneck.empty() ? "none known" : bottleneck);
+  if (bottleneck.empty()) return;
+  std::fputs(
+      "wsbench: the generator was the bottleneck: the server could have done more; "
+      "only its CPU time per unit counts\n",
+      stderr);
+}
+
+void report_memory(Report& report, const Options& options) {
+  if (options.server_pid == 0) return;
+  report.number("server_rss_bytes", "server memory",
+                static_cast<double>(resident_bytes(options.server_pid).value_or(0)), 0,
+                "bytes at the end");
+}
+
+// Opens the crowd; tells what one idle connection costs.
+void add_crowd(Report& report, const Options& options, Crowd& crowd) {
+  const auto memory = [&] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(options.settle_s));
+    return static_cast<double>(resident_bytes(options.server_pid).value_or(0));
+  };
+  const bool weighed = options.server_pid != 0 && options.idle > 0;
+  const double before = weighed ? memory() : 0;
+  crowd.open();
+  if (weighed) {
+    report.number("idle_bytes_per_connection", "idle connections",
+                  (memory() - before) / static_cast<double>(options.idle), 1,
+                  "bytes of server each");
+  }
+  crowd.start();
+}
+
+// One message each way, so that what the server sets up once is not counted for the idle ones.
+void echo_once(const ClientPlan& client) {
+  Run run;
+  const LoadPlan plan{.client = client, .messages = 1};
+  EchoWorker worker(run, plan, 0);
+  worker.connect();
+  worker.work();
+  if (const std::string failure = run.failure(); !failure.empty())
+    throw std::runtime_error(failure);
+}
+
+Report run_echo(const Options& options) {
+  const Traffic traffic = make_traffic(options.plan);
+  LoadPlan plan = options.load;
+  plan.client.url = &options.url;
+  plan.client.traffic = &traffic;
+  plan.messages = (plan.messages + plan.threads - 1) / plan.threads;
+  Report report;
+  Run run;
+  std::deque<EchoWorker> workers;
+  for (std::uint64_t i = 0; i < plan.threads; ++i) workers.emplace_back(run, plan, i);
+  for (std::uint64_t i = 0; i < plan.connections; ++i) workers[i % plan.threads].connect();
+  std::optional<Crowd> crowd;
+  if (options.idle + options.slow > 0) {
+    echo_once(plan.client);
+    crowd.emplace(CrowdPlan{.client = plan.client,
+                            .idle = options.idle,
+                            .slow = options.slow,
+                            .slow_bytes_per_s = options.slow_rate});
+    add_crowd(report, options, *crowd);
+  }
+  const Count count = [&] {
+    std::uint64_t sum = 0;
+    for (const EchoWorker& worker : workers) sum += worker.messages();
+    return sum;
+  };
+  const Measured measured = measure(options, run, workers, count, "messages");
+  Histogram latency;
+  std::uint64_t unanswered = 0;
+  for (const EchoWorker& worker : workers) {
+    latency.merge(worker.latency());
+    unanswered += worker.unanswered();
+  }
+  report_rate(report, options, measured, "messages", "message");
+  report.number("mb_per_second", "payload each way",
+                measured.count * traffic.mean_payload_bytes / 1e6 / measured.seconds, 2, "MB/s");
+  report.latency(latency);
+  if (plan.rate > 0) {
+    report.number("unanswered", "unanswered", static_cast<double>(unanswered), 0, "messages");
+  }
+  if (crowd) {
+    report.number("lost", "idle or slow ones", static_cast<double>(crowd->lost()), 0,
+                  "ended by the server");
+  }
+  report_memory(report, options);
+  report_bottleneck(report, bottleneck(options, measured, plan.threads));
+  return report;
+}
+
+Report run_churn(const Options& options) {
+  Run run;
+  std::deque<ChurnWorker> workers;
+  for (std::uint64_t i = 0; i < options.churn; ++i) {
+    workers.emplace_back(run, options.url, options.resume, i);
+  }
+  const Count count = [&] {
+    std::uint64_t sum = 0;
+    for (const ChurnWorker& worker : workers) sum += worker.connections();
+    return sum;
+  };
+  const Measured measured = measure(options, run, workers, count, "connections");
+  Histogram latency;
+  for (const ChurnWorker& worker : workers) latency.merge(worker.latency());
+  Report report;
+  report_rate(report, options, measured, "connections", "connection");
+  report.latency(latency);
+  if (options.resume) {
+    double resumed = 0;
+    double all = 0;
+    for (const ChurnWorker& worker : workers) {
+      resumed += static_cast<double>(worker.resumed());
+      all += static_cast<double>(worker.connections());
+    }
+    report.number("resumed", "resumed", resumed / all, 3, "of all handshakes");
+  }
+  report_memory(report, options);
+  report_bottleneck(report, bottleneck(options, measured, options.churn));
+  return report;
+}
+
+int run_wsbench(const Options& options) {
+  // 64: stdio, the epoll sets, the first echo.
+  raise_descriptor_limit(options.load.connections + options.idle + options.slow + options.churn +
+                         options.load.threads + 64);
+  const Report report = options.churn > 0 ? run_churn(options) : run_echo(options);
+  options.json ? report.print_json() : report.print_text();
+  return 0;
+}
+
+}  // namespace
+}  // namespace ws::bench
+
+int main(int argc, char** argv) {
+  try {
+    return ws::bench::run_wsbench(ws::bench::parse_options(argc, argv));
+  } catch (const std::runtime_error& error) {
+    ws::bench::die(error.what());
+  }
+}
