@@ -30,7 +30,8 @@ void gather(Conn& conn, const Chunk& chunk) {
   open = true;
   bytes.append(chunk.bytes.begin(), chunk.bytes.end());
   if (!chunk.last) return;
-  conn.send((type == MessageType::kText ? "text " : "binary ") + bytes);
+  bytes.insert(0, type == MessageType::kText ? "text " : "binary ");
+  conn.send(type == MessageType::kText ? Message(bytes) : binary_message(bytes));
   bytes.clear();
   open = false;
 }
@@ -48,15 +49,15 @@ Script messages_and_answers(const Chop& chop) {
   return Script()
       .sends(text("hello") + binary(std::string("\0\xff", 2)) + text("") + binary(""), chop)
       .gets_text("text hello")
-      .gets_text(std::string("binary \0", 8) + "\xff")
+      .gets_binary(std::string("binary \0", 8) + "\xff")
       .gets_text("text ")
-      .gets_text("binary ")
+      .gets_binary("binary ")
       .sends(first(kText, "a") + middle("") + middle("b") + ping("p") + last("c"), chop)
       .gets_pong("p")
       .gets_text("pinged")
       .gets_text("text abc")
       .sends(first(kBinary, "") + middle("") + last(""), chop)
-      .gets_text("binary ")
+      .gets_binary("binary ")
       .sends(first(kText, "only") + last(""), chop)
       .gets_text("text only")
       .bye();

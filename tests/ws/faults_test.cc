@@ -42,7 +42,7 @@ void reset(RawPeer& peer, TestServer& /*server*/, ConnId /*id*/) {
 
 Limits with(const std::function<void(Limits&)>& set) {
   Limits limits;
-  limits.close_ms = 300;
+  limits.close_ms = 100;
   set(limits);
   return limits;
 }
@@ -98,7 +98,7 @@ void stop_and_answer(RawPeer& peer, TestServer& server, ConnId /*id*/) {
 }
 
 void stop_and_be_silent(RawPeer& /*peer*/, TestServer& server, ConnId /*id*/) {
-  server.server().stop(200);
+  server.server().stop(100);
 }
 
 void stop_and_reset(RawPeer& peer, TestServer& server, ConnId /*id*/) {
@@ -147,7 +147,7 @@ const std::vector<Fault> kFaults = {
      false,
      with([](Limits& l) { l.message_fragments = 2; })},
     {"silence", 1008, "timeout", do_nothing, "", {}, false, with([](Limits& l) {
-       l.ping_after_ms = l.pong_wait_ms = 100;
+       l.ping_after_ms = l.pong_wait_ms = 50;
      })},
     {"a message that takes too long",
      1008,
@@ -156,7 +156,7 @@ const std::vector<Fault> kFaults = {
      "",
      {},
      false,
-     with([](Limits& l) { l.assembly_ms = 100; })},
+     with([](Limits& l) { l.assembly_ms = 50; })},
     {"close() and no answer", 4001, "timeout", speak, "", close_4001, false, kShort},
     {"close() and an answer", 1000, "local",
      [](RawPeer& peer, auto&, auto) { say(peer, text("go") + close(1000)); }, "", close_4001},
@@ -224,7 +224,7 @@ void expect_one_close(const Fault& fault, bool tls) {
   SCOPED_TRACE(fault.name);
   Watched watched(fault);
   Limits limits = fault.limits;
-  limits.linger_ms = 100;
+  limits.linger_ms = 20;
   TestServer server(watched.handlers(), limits);
   RawPeer peer(connect_tcp(server.port(tls), {.receive_buffer_bytes = 16'384}), tls);
   say(peer, Request().str());

@@ -105,6 +105,7 @@ TEST_P(Post, ToOneThatIsNotOpenDoesNothing) {
   server->server().post(ConnId{0xffffffff, 1}, never);
   server->server().post(ConnId{id_of_last().index, id_of_last().generation + 1}, never);
   EXPECT_EQ(next.play(Script().sends(text("x")).gets_text("x").bye()), "");
+  next.stream->half_close();
   server->stop_and_wait();
   server->server().post(id, never);
 }
