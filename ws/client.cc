@@ -26,14 +26,7 @@ core::Result<core::Ok> check_connect(const ConnectOptions& options) {
   if (auto good = proto::check_client_request(options.subprotocols, options.headers); !good) {
     return good;
   }
-  for (const auto& type : options.extensions) {
-    if (type == nullptr) return core::Error("an extension to offer is a null pointer");
-    if (!proto::is_token(type->name())) {
-      return core::Error("cannot offer the extension \"" + proto::printable(type->name()) +
-                         "\": its name is not a token");
-    }
-  }
-  return core::Ok{};
+  return check_extensions(options.extensions);
 }
 
 struct Client::State {
@@ -125,6 +118,10 @@ core::Result<DialId> Client::connect(std::string_view url, ConnectOptions option
   auto target = proto::parse_connect_url(url);
   if (!target) return target.error();
   if (auto good = check_connect(options); !good) return good.error();
+  const ClientOptions& common_options = state_->options;
+  if (auto good = check_limits(common_options.limits, common_options.deflate); !good) {
+    return good.error();
+  }
   const std::lock_guard lock(state_->mutex);
   if (state_->stopped) return core::Error("the client has been stopped: make a new one");
   auto common = state_->common_for(target->tls);

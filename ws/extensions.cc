@@ -23,6 +23,17 @@ void add_element(std::string& list, std::string_view name, std::string_view para
 
 }  // namespace
 
+core::Result<core::Ok> check_extensions(ExtensionTypes types) {
+  for (const auto& type : types) {
+    if (type == nullptr) return core::Error("an extension to offer is a null pointer");
+    if (!proto::is_token(type->name())) {
+      return core::Error("cannot offer the extension \"" + proto::printable(type->name()) +
+                         "\": its name is not a token");
+    }
+  }
+  return core::Ok{};
+}
+
 Negotiated accept_extensions(const proto::RequestHead& head, const DeflateOptions& deflate,
                              ExtensionTypes types) {
   Negotiated negotiated;

@@ -31,6 +31,9 @@ struct Negotiated {
   std::string answer = {};  // the value of Sec-WebSocket-Extensions; "" for none
 };
 
+// errors: a program's extension that is none.
+core::Result<core::Ok> check_extensions(ExtensionTypes types);
+
 // Server: what of the client's offers is taken. permessage-deflate comes first; each RSV bit is
 // given once. in: a head judge_upgrade() answers 101.
 Negotiated accept_extensions(const proto::RequestHead& head, const DeflateOptions& deflate,

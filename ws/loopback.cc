@@ -86,6 +86,8 @@ core::Result<core::Ok> Loopback::connect(std::string_view url, ConnectOptions op
   if (!target) return target.error();
   if (target->tls) return core::Error("there is no TLS in memory: use ws://");
   if (auto good = check_connect(options); !good) return good;
+  const DeflateOptions& deflate = state_->client->options.deflate;
+  if (auto good = check_limits(state_->common.limits, deflate); !good) return good;
   state_->shard->post([shard = state_->shard.get(),
                        request = DialRequest{.number = ++state_->dials,
                                              .owner = 0,

@@ -99,25 +99,10 @@ core::Result<core::Ok> check_origins(const std::vector<std::string>& origins) {
 }
 
 core::Result<core::Ok> check_options(const ServerOptions& options) {
-  const Limits& limits = options.limits;
   if (options.threads > Shard::kShardsMax) return core::Error("threads: at most 256");
   if (auto done = check_origins(options.origins); !done) return done;
-  constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
-  if (limits.message_bytes > kMessageBytesMost) {
-    return core::Error("limits: message_bytes is at most 1 GiB");
-  }
-  for (const std::uint64_t limit :
-       {limits.message_bytes, std::uint64_t{limits.message_fragments},
-        std::uint64_t{limits.connections}, std::uint64_t{limits.request_head_bytes},
-        std::uint64_t{limits.request_target_bytes}, std::uint64_t{limits.request_headers},
-        std::uint64_t{limits.accepts_per_turn}, std::uint64_t{limits.tls_handshakes_per_turn},
-        std::uint64_t{limits.link_bytes_per_turn}, std::uint64_t{limits.link_messages_per_turn}}) {
-    if (limit == 0) return core::Error("limits: only connections_per_ip and times may be 0");
-  }
-  if (options.deflate.window_bits < 8 || options.deflate.window_bits > 15) {
-    return core::Error("deflate: window_bits is 8 to 15");
-  }
-  return core::Ok{};
+  if (auto done = check_extensions(options.extensions); !done) return done;
+  return check_limits(options.limits, options.deflate);
 }
 
 }  // namespace

@@ -26,6 +26,30 @@ static_assert(Shard::kShardsMax == 1U << (kKindShift - kShardShift));
 
 }  // namespace
 
+core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& deflate) {
+  constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
+  if (limits.message_bytes > kMessageBytesMost) {
+    return core::Error("limits: message_bytes is at most 1 GiB");
+  }
+  for (const std::uint64_t limit :
+       {limits.message_bytes, std::uint64_t{limits.message_fragments},
+        std::uint64_t{limits.connections}, std::uint64_t{limits.request_head_bytes},
+        std::uint64_t{limits.request_target_bytes}, std::uint64_t{limits.request_headers},
+        std::uint64_t{limits.response_head_bytes}, std::uint64_t{limits.accepts_per_turn},
+        std::uint64_t{limits.tls_handshakes_per_turn}, std::uint64_t{limits.link_bytes_per_turn},
+        std::uint64_t{limits.link_messages_per_turn}}) {
+    if (limit == 0) {
+      return core::Error(
+          "limits: only connections_per_ip, subscriptions, queues and times may be 0");
+    }
+  }
+  if (deflate.window_bits < deflate::kWindowBitsMin ||
+      deflate.window_bits > deflate::kWindowBitsMax) {
+    return core::Error("deflate: window_bits is 8 to 15");
+  }
+  return core::Ok{};
+}
+
 Stats Common::stats() const {
   Stats stats;
   stats.connections = connections.load(std::memory_order_relaxed);
@@ -332,11 +356,12 @@ bool Shard::take(const std::shared_ptr<Publication>& publication) {
     publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
-  post([this, publication, bytes] {
+  const bool posted = post([this, publication, bytes] {
     publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
     topics_.deliver(*publication, nullptr);
   });
-  return true;
+  if (!posted) publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  return posted;
 }
 
 void Shard::shut_down(CloseCode code, std::uint32_t drain_ms) {

@@ -31,6 +31,9 @@ namespace ws {
 
 class Shard;
 
+// errors: one line naming the limit that a program may not set so.
+core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& deflate);
+
 // What all shards of a server share. Constant while they run, but for the two counters.
 struct Common {
   Limits limits;
@@ -59,8 +62,7 @@ struct Common {
 // up before that.
 class Shard {
  public:
-  // Its number among common.shards, to which the caller adds it.
-  Shard(Common& common, std::size_t number);
+  Shard(Common& common, std::size_t number);  // the caller adds it to common.shards, there
   ~Shard();
   static constexpr std::size_t kShardsMax = 256;
 

@@ -471,5 +471,17 @@ TEST(Loopback, TwoRunsTellTheSameStory) {
   EXPECT_EQ(long_story(), story);
 }
 
+// What a program may not set is an error of connect(), as it is of a server's listen().
+TEST(Loopback, OptionsThatCannotBeAreErrors) {
+  Limits no_messages;
+  no_messages.link_messages_per_turn = 0;
+  const std::vector<std::shared_ptr<const ExtensionType>> null_extension(1);
+  const DeflateOptions wide{.mode = DeflateMode::kOn, .window_bits = 16};
+  EXPECT_FALSE(Loopback({.limits = no_messages}).connect("ws://x/", {}, {}));
+  EXPECT_FALSE(Loopback({}, {.deflate = wide}).connect("ws://x/", {}, {}));
+  EXPECT_FALSE(Client({.deflate = wide}).connect("ws://127.0.0.1:1/", {}, {}));
+  EXPECT_FALSE(Server({.extensions = null_extension}).check());
+}
+
 }  // namespace
 }  // namespace ws::test
