@@ -13,10 +13,12 @@ flags_release := -DNDEBUG
 flags_debug := -O0
 flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 flags_tsan := -O1 -g1 -fsanitize=thread
-flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags_$(VARIANT)))
-# A test runs once for each time it is compiled: optimising pays only where millions of streams or cuts are made.
-test_flags_release := -O1 -g1
-test_flags_asan = $(if $(filter tests/ws/deflate/% tests/conformance/%,$<),,-O0)
+flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags))
+# A test runs once for each time it is compiled: optimising pays only where millions of streams or cuts are made, and
+# undefined behaviour is looked for in what is tested. Most of the time goes into headers, so those that all tests
+# share are compiled once.
+test_flags = -g1 $(if $(filter tests/ws/deflate/% tests/conformance/%,$<),-O1,-O0 -include $(B)/precompiled.h) \
+  $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined)
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))
@@ -25,9 +27,9 @@ daemon_objects := $(call objects,$(wildcard ws/daemon/*.cc))
 test_sources := $(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tests/*/*/*.cc))
 # Threads are in core, net and the engine; what is pure or runs in a child process has none to offer.
 test_sources_tsan := $(filter-out %/tidy_test.cc tests/conformance/%_test.cc tests/tls/% tests/ws/proto/% \
-  tests/ws/deflate/% tests/ws/daemon/% tests/e2e/%,$(test_sources))
-# What is installed is not instrumented.
-test_sources_asan := $(filter-out %/install_test.cc,$(test_sources))
+  tests/ws/deflate/% tests/ws/daemon/% tests/e2e/% %/examples_test.cc,$(test_sources))
+# What is installed, and the examples, are not instrumented.
+test_sources_asan := $(filter-out %/install_test.cc %/examples_test.cc,$(test_sources))
 test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
 examples := $(patsubst ws/examples/%.cc,$(B)/examples/%,$(wildcard ws/examples/*.cc))
 
@@ -46,6 +48,11 @@ $(B)/%.o: %.cc | $(B)/openssl
 	@echo "  c++ $<"
 	@$(CXX) $(flags) -c $< -o $@
 
+$(test_objects): | $(B)/precompiled.h.gch
+$(B)/precompiled.h.gch: tests/support/precompiled.h | $(B)/openssl
+	@echo '#include "$<"' >$(B)/precompiled.h
+	@$(CXX) $(filter-out -include $(B)/precompiled.h,$(flags)) -x c++-header $(B)/precompiled.h -o $@
+
 $(B)/libws.a: $(library_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
 
@@ -53,7 +60,7 @@ $(B)/wsd: $(daemon_objects) $(B)/libws.a
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ $(libraries)
 
-$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a | $(examples)
+$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a | $(if $(filter %/examples_test.o,$(test_objects)),$(examples))
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
 
@@ -71,12 +78,12 @@ run: deps
 	@$(MAKE) --no-print-directory all
 	./wsd
 
-# Against the wsd of the same variant, in two halves at once: most tests wait. T='--gtest_filter=Utf8*' runs a part.
+# Against the wsd of the same variant, in four parts at once: most tests wait. T='--gtest_filter=Utf8*' runs a part.
 test: test-deps
 	@$(MAKE) --no-print-directory $(B)/wstests $(B)/wsd
-	@for half in 0 1; do GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$$half WSD=$(B)/wsd \
-	  $(B)/wstests --gtest_brief=1 $(T) >$(B)/tests.$$half.log 2>&1 & halves="$$halves $$!"; done; \
-	for half in $$halves; do wait $$half || failed=1; done; cat $(B)/tests.?.log; [ -z "$$failed" ]
+	@for part in 0 1 2 3; do GTEST_TOTAL_SHARDS=4 GTEST_SHARD_INDEX=$$part WSD=$(B)/wsd \
+	  $(B)/wstests --gtest_brief=1 $(T) >$(B)/tests.$$part.log 2>&1 & parts="$$parts $$!"; done; \
+	for part in $$parts; do wait $$part || failed=1; done; cat $(B)/tests.?.log; [ -z "$$failed" ]
 
 asan tsan:
 	@$(MAKE) --no-print-directory test VARIANT=$@
