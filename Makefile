@@ -60,7 +60,8 @@ $(B)/wsd: $(daemon_objects) $(B)/libws.a
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ $(libraries)
 
-$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a | $(if $(filter %/examples_test.o,$(test_objects)),$(examples))
+$(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a \
+  | $(if $(filter %/examples_test.o,$(test_objects)),$(examples))
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
 
