@@ -96,7 +96,7 @@ Transfer Socket::read(core::Bytes first, core::Bytes second) {
   return received(count);
 }
 
-Transfer Socket::write(std::span<const iovec> parts) {
+Transfer Socket::write(std::span<const iovec> parts, Push push) {
   WS_CHECK(!parts.empty());
   WS_CHECK(parts.size() <= kPartsMax);
   if (memory_ != 0) return MemorySockets::write(memory_, parts);
@@ -105,10 +105,12 @@ Transfer Socket::write(std::span<const iovec> parts) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());  // sendmsg(2) only reads them
   message.msg_iovlen = parts.size();
+  // MSG_NOSIGNAL: a peer that left must not end the process with SIGPIPE.
+  const int flags = MSG_NOSIGNAL | (push == Push::kWithFin ? MSG_MORE : 0);
   ssize_t count;
-  do {  // MSG_NOSIGNAL: a peer that left must not end the process with SIGPIPE
-    count = parts.size() == 1 ? ::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
-                              : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  do {
+    count = parts.size() == 1 ? ::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, flags)
+                              : ::sendmsg(fd_.get(), &message, flags);
   } while (count < 0 && errno == EINTR);
   if (count < 0) return not_moved(errno);
   // A short count means the send buffer is full, so the next attempt would only say EAGAIN; the

@@ -55,8 +55,10 @@ class Socket {
   // One recvmsg(2) that fills `first`, then `second`. in: at least one byte of room in all.
   Transfer read(core::Bytes first, core::Bytes second);
   // One sendmsg(2) with MSG_NOSIGNAL (send(2) for a single part). A short write is kBlocked.
-  // in: 1 to kPartsMax parts.
-  Transfer write(std::span<const iovec> parts);
+  // in: 1 to kPartsMax parts.  push: kWithFin when shut_down_write() follows at once, so that the
+  // last bytes and the FIN are one packet and wake the peer once.
+  enum class Push : std::uint8_t { kNow, kWithFin };
+  Transfer write(std::span<const iovec> parts, Push push = Push::kNow);
   void shut_down_write();  // FIN
   // Makes close() send RST at once and forget unsent bytes.
   void abort_on_close();

@@ -117,13 +117,14 @@ Transport::Discarded Transport::discard(Scratch& scratch) {
   return {.bytes = got.bytes, .state = after_read(got, Scratch::kReceiveBytes)};
 }
 
-Transport::Output Transport::write(std::span<const iovec> parts, Scratch& scratch) {
-  if (session_) return write_sealed(parts, scratch);
-  const Transfer sent = socket_.write(parts);
+Transport::Output Transport::write(std::span<const iovec> parts, Scratch& scratch, Push push) {
+  if (session_) return write_sealed(parts, scratch, push);
+  const Transfer sent = socket_.write(parts, push);
   return {.bytes = sent.bytes, .failed = sent.state == Transfer::State::kFailed};
 }
 
-Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch& scratch) {
+Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch& scratch,
+                                          Push push) {
   Output output;
   Gather gather(parts);
   std::array<std::uint8_t, kRecordBytes> room;
@@ -137,17 +138,17 @@ Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch&
       if (more && !session_->seal(record)) return {.bytes = output.bytes, .failed = true};
       output.bytes += record.size();
     }
-    if (!flush(scratch)) return {.bytes = output.bytes, .failed = true};
+    if (!flush(scratch, push)) return {.bytes = output.bytes, .failed = true};
     if (!more || !pending.empty()) return output;
   }
 }
 
-bool Transport::flush(Scratch& scratch) {
+bool Transport::flush(Scratch& scratch, Push push) {
   if (!session_) return true;
   core::Buffer& pending = session_->pending();
   if (!pending.empty()) {
     const iovec part{pending.data(), pending.size()};
-    const Transfer sent = socket_.write({&part, 1});
+    const Transfer sent = socket_.write({&part, 1}, push);
     if (sent.state == Transfer::State::kFailed) return false;
     pending.consume(sent.bytes);
   }
@@ -161,7 +162,7 @@ bool Transport::finish(Scratch& scratch, Fin fin) {
     session_->close_notify();
     // Its 24 bytes fit: everything before them has left, and a socket that takes none of them is as
     // good as gone.
-    if (!flush(scratch)) return false;
+    if (!flush(scratch, fin == Fin::kSend ? Push::kWithFin : Push::kNow)) return false;
     session_->pending().release();
   }
   if (fin == Fin::kSend) socket_.shut_down_write();

@@ -61,10 +61,11 @@ class Transport {
   };
   // Takes as much of `parts` as the socket does; of TLS at most 64 KiB is sealed ahead of it. A
   // short count means blocked: the rest is the caller's until the socket is writable.
-  Output write(std::span<const iovec> parts, Scratch& scratch);
+  using Push = Socket::Push;
+  Output write(std::span<const iovec> parts, Scratch& scratch, Push push = Push::kNow);
   // Sends what the session has ready: handshake answers, sealed records. false: the connection is
   // gone.
-  [[nodiscard]] bool flush(Scratch& scratch);
+  [[nodiscard]] bool flush(Scratch& scratch, Push push = Push::kNow);
   // Sealed bytes wait for the socket.
   bool pending() const { return session_ && !session_->pending().empty(); }
 
@@ -79,7 +80,7 @@ class Transport {
 
  private:
   Input read_sealed(core::Bytes direct, Scratch& scratch);
-  Output write_sealed(std::span<const iovec> parts, Scratch& scratch);
+  Output write_sealed(std::span<const iovec> parts, Scratch& scratch, Push push);
 
   Socket socket_;
   std::unique_ptr<tls::Session> session_;

@@ -5,17 +5,26 @@
 #include <openssl/rand.h>
 
 #include <climits>
+#include <memory>
 
 #include "core/check.h"
 
 namespace ws::tls {
 
 std::array<std::uint8_t, 20> sha1(std::string_view data) {
-  // Fetched once and kept: OpenSSL 3 takes a lock and searches its providers at every fetch.
+  // Fetched once and kept: OpenSSL 3 takes a lock and searches its providers at every fetch. The
+  // context is kept too, as making one takes longer than to hash a handshake's key.
   static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
   std::array<std::uint8_t, 20> digest{};
   WS_CHECK(algorithm != nullptr);
-  WS_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), nullptr, algorithm, nullptr) == 1);
+  WS_CHECK(context != nullptr);
+  WS_CHECK(EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1);
+  WS_CHECK(EVP_DigestUpdate(context.get(), data.data(), data.size()) == 1);
+  WS_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
   return digest;
 }
 

@@ -143,6 +143,7 @@ class Link : public Conn {
   core::Buffer& data_sink();
   bool sends_at_once(core::ConstBytes payload, SendOptions options);
   SendStatus send_any(proto::Opcode opcode, core::ConstBytes payload, SendOptions options);
+  net::Transport::Push push() const;
   std::size_t write_parts(std::span<const iovec> parts);
   void flush_outbox();
   void keep_unsent(std::span<const iovec> parts, std::size_t count);

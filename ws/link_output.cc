@@ -301,12 +301,18 @@ core::Buffer& Link::own_queue() {
   return own;
 }
 
+// A server that has nothing more to say: finish_output() follows as soon as all is taken.
+inline net::Transport::Push Link::push() const {
+  const bool last = phase_ == Phase::kFinishing && !client_;
+  return last ? net::Transport::Push::kWithFin : net::Transport::Push::kNow;
+}
+
 // One system call for all parts. Returns how many bytes, counted from the end, the socket did not
 // take.
 std::size_t Link::write_parts(std::span<const iovec> parts) {
   std::size_t refused = 0;
   for (const iovec& p : parts) refused += p.iov_len;
-  const net::Transport::Output output = transport_.write(parts, shard_.scratch());
+  const net::Transport::Output output = transport_.write(parts, shard_.scratch(), push());
   shard_.counters().bytes_sent.add(output.bytes);
   if (output.failed) {
     drop(CloseCause::kPeer);
@@ -347,7 +353,7 @@ void Link::flush_outbox() {
 
 void Link::drain_queue() {
   if (!unsent()) return;
-  if (!transport_.flush(shard_.scratch())) return drop(CloseCause::kPeer);
+  if (!transport_.flush(shard_.scratch(), push())) return drop(CloseCause::kPeer);
   bool took_all = !transport_.pending();
   while (took_all && queued_bytes() > 0) {
     OutQueue& queue = extra_->queue;
@@ -355,7 +361,7 @@ void Link::drain_queue() {
     const std::span used(parts.data(), queue.front(parts));
     std::size_t wanted = 0;
     for (const iovec& p : used) wanted += p.iov_len;
-    const net::Transport::Output output = transport_.write(used, shard_.scratch());
+    const net::Transport::Output output = transport_.write(used, shard_.scratch(), push());
     shard_.counters().bytes_sent.add(output.bytes);
     if (output.failed) return drop(CloseCause::kPeer);
     queue.consume(output.bytes);

@@ -243,6 +243,17 @@ TEST(Socket, WriteIsBlockedUntilThePeerReads) {
   EXPECT_EQ(pair.ours.write({&one, 1}).state, State::kOk);
 }
 
+// One packet instead of two: the peer is woken once, by bytes and end together.
+TEST(Socket, BytesPushedWithTheFinLeaveTogetherWithIt) {
+  Pair pair = tcp_pair();
+  const iovec one = part("last words");
+  EXPECT_EQ(pair.ours.write({&one, 1}, Socket::Push::kWithFin).bytes, 10u);
+  std::string early(1, '.');
+  EXPECT_EQ(::recv(pair.peer.get(), early.data(), early.size(), MSG_DONTWAIT), -1);
+  pair.ours.shut_down_write();
+  EXPECT_EQ(pair.receive(11), "last words");
+}
+
 TEST(Socket, WriteToAPeerThatLeftFailsWithoutASignal) {
   const auto before = std::signal(SIGPIPE, SIG_DFL);  // would end this process
   const std::array two = {part("a"), part("b")};

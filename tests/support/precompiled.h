@@ -1,5 +1,5 @@
-// Internal. What most tests include; the Makefile compiles it once for all of them. They include what
-// they use all the same.
+// Internal. What most tests include; the Makefile compiles it once for all of them. They include
+// what they use all the same.
 #pragma once
 
 #include <gtest/gtest.h>

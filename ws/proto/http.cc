@@ -19,7 +19,6 @@ struct StatusName {
 // RFC 9110 section 15; 429 and 431: RFC 6585.
 constexpr StatusName kStatusNames[] = {
     {200, "OK"},
-    {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
     {204, "No Content"},
@@ -76,9 +75,10 @@ std::string_view reason_phrase(int status) {
 }
 
 bool equals_ignore_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(),
-                    [](char left, char right) { return lower(left) == lower(right); });
+  if (a.size() != b.size()) return false;
+  // Most peers spell names as the RFCs do.
+  return a == b || std::equal(a.begin(), a.end(), b.begin(),
+                              [](char left, char right) { return lower(left) == lower(right); });
 }
 
 bool is_token(std::string_view text) {
@@ -121,10 +121,14 @@ std::vector<std::string_view> list_elements(const Head& head, std::string_view n
 }
 
 bool list_has_token(const Head& head, std::string_view name, std::string_view token) {
-  const std::vector<std::string_view> elements = list_elements(head, name);
-  return std::any_of(elements.begin(), elements.end(), [token](std::string_view element) {
-    return equals_ignore_case(element, token);
-  });
+  for (const Header& header : head.headers) {
+    if (!equals_ignore_case(header.name, name)) continue;
+    std::string_view rest = header.value;
+    while (!rest.empty()) {
+      if (equals_ignore_case(next_list_element(rest), token)) return true;
+    }
+  }
+  return false;
 }
 
 namespace {

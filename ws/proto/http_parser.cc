@@ -221,9 +221,11 @@ void HeadParser::take_line_start(std::uint8_t byte, std::size_t at) {
   if (fault_ != Fault::kNone) return;
   if (fields_.size() == limits_.headers_max) {
     fault_ = Fault::kTooManyHeaders;
-  } else {
-    fields_.push_back({{at, at}, {at, at}});
+    return;
   }
+  // A browser sends about so many: one piece of memory instead of five, each larger.
+  if (fields_.empty()) fields_.reserve(16);
+  fields_.push_back({{at, at}, {at, at}});
 }
 
 void HeadParser::take_end(std::uint8_t byte, std::size_t at) {
