@@ -43,8 +43,7 @@ class Link : public Conn {
   void shut_down(CloseCode code, CloseCause cause);
   // Ends it at once, with RST if anything is unsent.
   void drop(CloseCause cause);
-  // What another thread posted.
-  void run(const std::function<void(Conn&)>& task);
+  void run(const std::function<void(Conn&)>& task);  // which another thread posted
 
   // link_open.cc: the decision that on_upgrade deferred.
   void answer(Upgrade decision);
