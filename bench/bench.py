@@ -45,6 +45,8 @@ WORKS += [
     ("churn", "connect + upgrade + close", False, "--churn 4"),
 ]
 HANDSHAKES_ONLY = {"full", "resumed"}
+# fanout's, on servers with publish and subscribe; the yardstick is a bare loop of send().
+PUBLISH = ("publish", "publish 64 B to 1,000 subscribers", "--rounds 1 --publishes 200")
 OPEN_LOOP_OF = "64"  # its peak, halved, is the rate of the open loop
 
 
@@ -146,14 +148,19 @@ def running(args, server, tls):
         process.wait()
 
 
+def generate(args, command):
+    done = subprocess.run(pinned(args.generator_core, command), capture_output=True, text=True)
+    if done.returncode != 0:
+        name = pathlib.Path(command[0]).name
+        raise Failed(done.stderr.strip().removeprefix(f"{name}: ") or "the generator failed")
+    return json.loads(done.stdout)
+
+
 def wsbench(args, url, pid, options, seconds):
     command = [str(args.build / "wsbench"), "--json", "--url", url, "--server-pid", str(pid),
                "--server-threads", str(args.threads), "--duration", str(seconds), "--warmup", "0.1",
                *options]
-    done = subprocess.run(pinned(args.generator_core, command), capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failed(done.stderr.strip().removeprefix("wsbench: ") or "the generator failed")
-    return json.loads(done.stdout)
+    return generate(args, command)
 
 
 class Bench:
@@ -163,6 +170,7 @@ class Bench:
         self.failures = {}  # "server, work" -> why
         self.tls = make_certificate(args)
         self.started = {}   # (server, TLS) -> port, pid
+        self.publishers = {}  # server -> port, pid
 
     def note(self, work, server, result):
         self.runs.setdefault(work, {}).setdefault(server.name, []).append(result)
@@ -185,6 +193,35 @@ class Bench:
                     lambda: stack.enter_context(running(self.args, server, tls and self.tls)))
                 if place is not None:
                     self.started[server.name, tls] = place
+        # wsd echoes; its engine publishes in this one.
+        ours = Server("wsd", [str(self.args.build / "fanout_server"), "--threads",
+                              str(self.args.threads), "--listen", "ws://127.0.0.1:{port}"], [], [])
+        self.publishers = {name: place for (name, tls), place in self.started.items()
+                           if not tls and name != YARDSTICK}
+        place = self.attempt(PUBLISH[0], ours,
+                             lambda: stack.enter_context(running(self.args, ours, None)))
+        if place is not None:
+            self.publishers["wsd"] = place
+
+    def publish(self, server):
+        port, pid = self.publishers[server.name]
+        command = [str(self.args.build / "fanout"), "--json", "--url", f"ws://127.0.0.1:{port}",
+                   "--server-pid", str(pid), *PUBLISH[2].split()]
+        if server.name == "wsd":
+            command += ["--bare", "--server-core", self.args.server_core.split(",")[0]]
+        return generate(self.args, command)
+
+    def publish_all(self):
+        for server in self.servers:
+            if server.name not in self.publishers:
+                continue
+            result = self.attempt(PUBLISH[0], server, lambda: self.publish(server))
+            if result is None:
+                continue
+            self.note(PUBLISH[0], server, result)
+            if "bare_messages_per_cpu_second" in result:
+                self.runs[PUBLISH[0]].setdefault(YARDSTICK, []).append(
+                    {"messages_per_cpu_second": result["bare_messages_per_cpu_second"]})
 
     def measure(self, server, tls, options, seconds, handshakes_only=False):
         port, pid = self.started[server.name, tls]
@@ -212,6 +249,7 @@ class Bench:
                     2 * self.args.seconds))
                 if result is not None:
                     self.note("open", server, {**result, "rate": rate})
+        self.publish_all()
 
     def idle(self, server, tls):
         """On a server of its own: one that has worked hides new connections in memory it has."""
@@ -304,7 +342,7 @@ def main():
     results = {"machine": facts, "rounds": args.rounds, "seconds": args.seconds,
                "threads": args.threads, "yardstick": YARDSTICK,
                "servers": [server.name for server in bench.servers], "missing": missing,
-               "works": [[key, title] for key, title, _, _ in WORKS],
+               "works": [[key, title] for key, title, *_ in [*WORKS, PUBLISH]],
                "failures": bench.failures, "runs": bench.runs}
     args.results.mkdir(exist_ok=True)
     (args.results / "results.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -33,15 +33,10 @@ class Results:
         self.yardstick = data["yardstick"]
 
     def values(self, work, server, key):
-        """Of the rounds; key may end in _: then what it counts follows, messages or connections."""
-        found = []
-        for run in self.runs.get(work, {}).get(server, []):
-            if key.startswith("per_"):
-                counted = "messages" if "messages" in run else "connections"
-                found.append(run[f"{counted}_{key}"])
-            else:
-                found.append(run[key])
-        return found
+        """Of the rounds. per_...: of messages or of connections, whichever was counted."""
+        runs = self.runs.get(work, {}).get(server, [])
+        keys = [f"messages_{key}", f"connections_{key}"] if key.startswith("per_") else [key]
+        return [run[name] for run in runs for name in keys if name in run]
 
     def ratios(self, work, server, base, base_work=None):
         mine = self.values(work, server, "per_cpu_second")

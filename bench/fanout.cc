@@ -1,5 +1,6 @@
 // Fan-out: deliveries per second of server CPU. One connection publishes, many are subscribed; the
 // next message goes out when everyone has the one before.
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -35,17 +36,20 @@ constexpr std::string_view kUsage =
   --depth N            messages under way at a time (1). With more, a server that puts several into
                        one call can pass the bare loop by far, which makes one call for each
   --rounds N           the median of them counts (5)
+  --server-core N      where --server and --bare run; without it, anywhere
+  --json               one line of JSON
 )";
 
 constexpr std::uint64_t kPatienceNs = 10'000'000'000;
+constexpr std::size_t kAnyCore = CPU_SETSIZE;  // no core has this number
 // As idle's: a source address has this many ports to spare.
 constexpr std::size_t kConnectionsPerAddress = 8'000;
 
 struct Options {
   std::string url, command;
   pid_t server_pid;
-  bool bare;
-  std::size_t subscribers, publishes, bytes, depth, rounds;
+  bool bare, json;
+  std::size_t subscribers, publishes, bytes, depth, rounds, server_core;
 };
 
 Options parse_options(int argc, char** argv) {
@@ -54,11 +58,13 @@ Options parse_options(int argc, char** argv) {
                   .command = args.text("--server", ""),
                   .server_pid = static_cast<pid_t>(args.size("--server-pid", 0)),
                   .bare = args.flag("--bare"),
+                  .json = args.flag("--json"),
                   .subscribers = args.size("--subscribers", 1000),
                   .publishes = args.size("--publishes", 100),
                   .bytes = args.size("--bytes", 64),
                   .depth = args.size("--depth", 1),
-                  .rounds = args.size("--rounds", 5)};
+                  .rounds = args.size("--rounds", 5),
+                  .server_core = args.size("--server-core", kAnyCore)};
   args.finish();
   if (options.command.empty() == (options.server_pid == 0)) {
     throw std::runtime_error("give --server or --server-pid");
@@ -85,6 +91,27 @@ std::string frame(std::size_t bytes, bool masked) {
   if (masked) out.append(4, '\0');
   return out + std::string(bytes, 'x');
 }
+
+// Processes started while it lives run on that core only.
+class OnCore {
+ public:
+  explicit OnCore(std::size_t core) {
+    sched_getaffinity(0, sizeof before_, &before_);
+    if (core == kAnyCore) return;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0) {
+      throw std::runtime_error("--server-core: there is no such core for this process");
+    }
+  }
+  OnCore(const OnCore&) = delete;
+  OnCore& operator=(const OnCore&) = delete;
+  ~OnCore() { sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_;
+};
 
 class ServerProcess {
  public:
@@ -225,14 +252,20 @@ void await(const std::string& url) {
 void measure(const Options& options) {
   raise_descriptor_limit(2 * options.subscribers + 64);
   std::optional<ServerProcess> server;
-  if (!options.command.empty()) server.emplace(options.command);
+  std::optional<BareServer> bare;
+  {
+    const OnCore core(options.server_core);
+    if (!options.command.empty()) server.emplace(options.command);
+    if (options.bare) {
+      bare =
+          start_bare_server(frame(options.bytes, true).size(), frame(options.bytes, false).size());
+    }
+  }
   await(options.url);
   const pid_t pid = server ? server->pid() : options.server_pid;
   Audience audience(options.url, options, pid);
-  std::optional<BareServer> bare;
   std::optional<Audience> bare_audience;
-  if (options.bare) {
-    bare = start_bare_server(frame(options.bytes, true).size(), frame(options.bytes, false).size());
+  if (bare) {
     bare_audience.emplace("ws://127.0.0.1:" + std::to_string(bare->port), options, bare->pid);
   }
   std::vector<double> rates;
@@ -243,6 +276,12 @@ void measure(const Options& options) {
     if (!bare) continue;
     bare_rates.push_back(bare_audience->run(options.publishes));
     ratios.push_back(rates.back() / bare_rates.back());
+  }
+  if (options.json) {
+    std::printf("{\"messages_per_cpu_second\":%.0f", median(rates));
+    if (bare) std::printf(",\"bare_messages_per_cpu_second\":%.0f", median(bare_rates));
+    std::puts("}");
+    return;
   }
   std::printf("server  %9.0f deliveries per second of its CPU time\n", median(rates));
   if (!bare) return;

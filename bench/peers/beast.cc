@@ -30,7 +30,7 @@ constexpr std::size_t kMessageBytesMax = 16 * 1024 * 1024;  // Beast's own limit
 // Frames are made in here when they have to be copied; 4 KiB would cut large ones up.
 constexpr std::size_t kWriteBufferBytes = 64 * 1024;
 
-// Those on /publish: each message one of them sends goes to all.
+// Those on /subscribe: what comes in on /publish goes to all of them.
 std::set<std::function<void(const Shared&)>*> subscribers;
 
 template <class Stream>
@@ -70,7 +70,7 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     ws_.read_message_max(kMessageBytesMax);
     ws_.write_buffer_bytes(kWriteBufferBytes);
     ws_.auto_fragment(false);  // a large message is one frame, in as few system calls as it takes
-    if (request_.target() == "/publish") subscribers.insert(&queue_);
+    if (request_.target() == "/subscribe") subscribers.insert(&queue_);
     ws_.async_accept(request_, [self = this->shared_from_this()](beast::error_code error) {
       if (!error) self->read();
     });
@@ -84,7 +84,7 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   }
 
   void answer() {
-    if (subscribers.contains(&queue_)) {
+    if (request_.target() == "/publish") {
       const auto message =
           std::make_shared<const std::string>(beast::buffers_to_string(buffer_.data()));
       buffer_.consume(buffer_.size());

@@ -6,8 +6,7 @@ Bun.serve({
   port: Number(port),
   tls: cert ? { cert: Bun.file(cert), key: Bun.file(key) } : undefined,
   fetch(request, server) {
-    const publisher = new URL(request.url).pathname === "/publish";
-    if (server.upgrade(request, { data: { publisher } })) return;
+    if (server.upgrade(request, { data: { path: new URL(request.url).pathname } })) return;
     return new Response("WebSocket only\n", { status: 426 });
   },
   websocket: {
@@ -16,14 +15,13 @@ Bun.serve({
     maxPayloadLength: 16 * 1024 * 1024,
     backpressureLimit: 64 * 1024 * 1024,
     open(ws) {
-      if (ws.data.publisher) ws.subscribe("all");
+      if (ws.data.path === "/subscribe") ws.subscribe("all");
     },
     message(ws, message) {
-      if (!ws.data.publisher) {
-        ws.send(message, true); // compressed, where that was agreed on
-      } else {
+      if (ws.data.path === "/publish") {
         ws.publish("all", message);
-        ws.send(message);
+      } else {
+        ws.send(message, true); // compressed, where that was agreed on
       }
     },
   },

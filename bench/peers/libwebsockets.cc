@@ -31,6 +31,7 @@ struct Session {
   std::deque<std::shared_ptr<Frame>> out;
 };
 
+// Those on /subscribe: what comes in on /publish goes to all of them.
 std::set<Session*> subscribers;
 
 std::shared_ptr<Frame> make_frame(lws* wsi, const void* in, std::size_t bytes) {
@@ -73,7 +74,7 @@ int on_event(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
       lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI);
       *memory =
           new Session{.wsi = wsi, .publisher = std::string_view(path) == "/publish", .out = {}};
-      if ((*memory)->publisher) subscribers.insert(*memory);
+      if (std::string_view(path) == "/subscribe") subscribers.insert(*memory);
       return 0;
     }
     case LWS_CALLBACK_RECEIVE: {

@@ -18,15 +18,16 @@ const subscribers = new Set();
 const server = new WebSocketServer({ server: http, perMessageDeflate: true });
 server.on("connection", (ws, request) => {
   ws.on("error", () => {});
-  if (request.url !== "/publish") {
-    // The types stay as they are: a text message is a Buffer here, and needs no decoding.
-    ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+  if (request.url === "/publish") {
+    ws.on("message", (data, isBinary) => {
+      for (const subscriber of subscribers) subscriber.send(data, { binary: isBinary });
+    });
     return;
   }
+  // The types stay as they are: a text message is a Buffer here, and needs no decoding.
+  ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+  if (request.url !== "/subscribe") return;
   subscribers.add(ws);
-  ws.on("message", (data, isBinary) => {
-    for (const subscriber of subscribers) subscriber.send(data, { binary: isBinary });
-  });
   ws.on("close", () => subscribers.delete(ws));
 });
 http.listen(Number(port), "127.0.0.1", 4096);
