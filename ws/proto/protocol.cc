@@ -77,6 +77,7 @@ Event Protocol::next(core::Buffer& out) {
       if (!received && frame_bytes_left_ > 0) return {};
       event = gather_payload();
     } else {
+      if (input_.empty()) return {};
       const Start start = take_start();
       if (start.step.error != Error::kNone) return fail(start.step.error, out);
       if (!start.complete) return {};
@@ -96,7 +97,6 @@ Event Protocol::next(core::Buffer& out) {
 Protocol::Start Protocol::take_start() {
   if (carry_) return take_start_from_carry();
   Start start;
-  if (input_.empty()) return start;
   start.step = decode_header(input_, config_->self.role, config_->rsv_claimed);
   if (start.step.error != Error::kNone) return start;
   const FrameHeader& header = start.step.header;
