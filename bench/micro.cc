@@ -17,6 +17,7 @@
 #include "ws/proto/handshake.h"
 #include "ws/proto/http_parser.h"
 #include "ws/proto/mask.h"
+#include "ws/proto/protocol.h"
 #include "ws/proto/utf8.h"
 #include "ws/ws.h"
 
@@ -150,6 +151,40 @@ void frame_rows() {
   }
 }
 
+// A server's decoding of 64 messages that came at once; the copy is what they are unmasked in.
+void message_rows() {
+  constexpr std::size_t kMessages = 64;
+  proto::MaskKeys keys;
+  core::BufferPool pool;
+  const proto::ProtocolConfig config{
+      .self = {}, .message_bytes_max = 1 << 20, .message_fragments_max = 1000, .pool = &pool};
+  const proto::Sender client{.role = proto::Role::kClient, .keys = &keys};
+  for (const std::size_t bytes : {10u, 20u, 64u, 100u, 250u}) {
+    std::vector<std::function<void()>> passes;
+    for (const auto& [opcode, content] : {std::pair{proto::Opcode::kBinary, mixed(bytes)},
+                                          {proto::Opcode::kText, std::string(bytes, 'a')},
+                                          {proto::Opcode::kText, mixed(bytes)}}) {
+      core::Buffer sent;
+      for (std::size_t i = 0; i < kMessages; ++i) {
+        proto::encode_message(sent, client, opcode, 0, bytes_of(content), 0);
+      }
+      const std::vector<std::uint8_t> frames(sent.data(), sent.data() + sent.size());
+      passes.push_back([&config, frames, received = frames]() mutable {
+        std::memcpy(received.data(), frames.data(), frames.size());
+        proto::Protocol protocol(config);
+        core::Buffer out;
+        protocol.receive(received);
+        while (protocol.next(out).kind == proto::Event::Kind::kMessage) keep(received.data());
+      });
+    }
+    const auto seconds = measure(passes);
+    const std::string size = ", " + size_name(bytes);
+    row(("message received, binary" + size).c_str(), 1e9 * seconds[0] / kMessages);
+    row(("message received, ASCII text" + size).c_str(), 1e9 * seconds[1] / kMessages);
+    row(("message received, mixed text" + size).c_str(), 1e9 * seconds[2] / kMessages);
+  }
+}
+
 // What a browser sends.
 constexpr std::string_view kRequest =
     "GET /chat/rooms/general HTTP/1.1\r\nHost: chat.example.com\r\n"
@@ -242,6 +277,7 @@ int main() {
   utf8_table();
   std::printf("\n| each | ns |\n|---|---|\n");
   frame_rows();
+  message_rows();
   http_rows();
   timer_rows();
   topic_rows();

@@ -58,11 +58,14 @@ TimerWheel::TimerWheel(std::uint64_t now_ms) : now_ms_(now_ms) {
 void TimerWheel::arm(TimerNode& node, std::uint64_t deadline_ms) {
   if (node.armed()) unlink(node);
   node.deadline_ms = deadline_ms;
+  wake_ms_ = std::min(wake_ms_, deadline_ms);
   file(node);
 }
 
 void TimerWheel::cancel(TimerNode& node) {
-  if (node.armed()) unlink(node);
+  if (!node.armed()) return;
+  unlink(node);
+  wake_ms_ = 0;  // to be found anew
 }
 
 void TimerWheel::file(TimerNode& node) {
@@ -119,6 +122,11 @@ TimerNode* TimerWheel::pop_expired() {
 
 std::uint64_t TimerWheel::next_wake_ms() {
   if (!is_empty(due_)) return now_ms_;
+  if (wake_ms_ <= now_ms_) wake_ms_ = find_wake_ms();
+  return wake_ms_;
+}
+
+std::uint64_t TimerWheel::find_wake_ms() {
   std::uint64_t wake_ms = kNever;
   for (unsigned level = 0; level < kLevels; ++level) {
     const std::uint64_t from = now_ms_ >> (level * kSlotBits);

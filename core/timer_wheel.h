@@ -47,6 +47,7 @@ class TimerWheel {
   // A lower bound of the next deadline, never later than it: kNever when nothing is armed.
   // Sleeping until then and calling advance() is correct, at worst one wake-up early per level.
   // After advance() it lies in the future unless a past deadline was armed meanwhile.
+  // cost: two comparisons, unless that time has come or a node was cancelled since it was asked.
   std::uint64_t next_wake_ms();
 
  private:
@@ -56,10 +57,12 @@ class TimerWheel {
 
   void file(TimerNode& node);
   void collect(std::uint64_t now_ms);
+  std::uint64_t find_wake_ms();
   TimerNode* pop_expired();
 
   // Nodes are in circular lists; the nodes below are the heads.
   std::uint64_t now_ms_;
+  std::uint64_t wake_ms_ = kNever;  // the answer to that while it is in the future; due_ apart
   std::array<std::array<TimerNode, kSlots>, kLevels> slots_;
   std::array<std::uint64_t, kLevels> occupied_{};  // a bit per slot; may name one cancel() emptied
   TimerNode due_;                                  // past deadlines, for the next advance()

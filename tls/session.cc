@@ -7,11 +7,11 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "core/copy.h"
 #include "tls/certificate.h"
 
 namespace ws::tls {
@@ -85,7 +85,7 @@ struct Session::Callbacks {
       return -1;
     }
     const std::size_t count = std::min(session.fed_.size(), static_cast<std::size_t>(room));
-    std::memcpy(into, session.fed_.data(), count);
+    core::copy_large(reinterpret_cast<std::uint8_t*>(into), session.fed_.data(), count);
     session.fed_ = session.fed_.subspan(count);
     return static_cast<int>(count);
   }
@@ -93,9 +93,11 @@ struct Session::Callbacks {
   static int write(BIO* bio, const char* bytes, int count) {
     auto& session = *static_cast<Session*>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
+    const auto size = static_cast<std::size_t>(count);
     try {
-      session.pending_.append(
-          {reinterpret_cast<const std::uint8_t*>(bytes), static_cast<std::size_t>(count)});
+      core::copy_large(session.pending_.prepare(size).data(),
+                       reinterpret_cast<const std::uint8_t*>(bytes), size);
+      session.pending_.commit(size);
     } catch (const std::bad_alloc&) {
       return -1;  // an exception must not pass through C code; the session fails
     }
@@ -193,6 +195,8 @@ Session::Unsealed Session::unseal(std::span<std::uint8_t> plain) {
     if (!established_) established_ = SSL_is_init_finished(ssl_) == 1;
     if (read == 1) {
       result.bytes += count;
+      // Without read-ahead OpenSSL has no record of its own then: asking on would only tell so.
+      if (fed_.empty() && count < room.size()) break;
       continue;
     }
     const int error = SSL_get_error(ssl_, read);

@@ -55,6 +55,10 @@ __attribute__((target("avx2"))) inline __m256i key_32(MaskKey key) {
   return _mm256_set1_epi32(static_cast<int>(key.word()));
 }
 
+__attribute__((target("avx2"))) inline void mask_32(std::uint8_t* at, __m256i block_key) {
+  store_32(at, _mm256_xor_si256(load_32(at), block_key));
+}
+
 // Received payloads begin anywhere, and blocks that straddle two cache lines take a third longer:
 // here a first block, treated like the last one, makes room to go on at an aligned address.
 __attribute__((target("avx2"))) void mask_avx2(std::uint8_t* bytes, std::size_t size, MaskKey key) {
@@ -64,9 +68,15 @@ __attribute__((target("avx2"))) void mask_avx2(std::uint8_t* bytes, std::size_t 
   const __m256i first_block = _mm256_xor_si256(load_32(bytes), key_32(key));
   const __m256i last_block = _mm256_xor_si256(load_32(last), key_32(key.advanced(size)));
   const __m256i block_key = key_32(key.advanced(skew));
-  for (std::uint8_t* at = bytes + skew; at < last; at += 32) {
-    store_32(at, _mm256_xor_si256(load_32(at), block_key));
+  std::uint8_t* at = bytes + skew;
+  // Four in a turn: one store in each cycle, where counting would take half of them.
+  for (; last - at > 96; at += 128) {
+    mask_32(at, block_key);
+    mask_32(at + 32, block_key);
+    mask_32(at + 64, block_key);
+    mask_32(at + 96, block_key);
   }
+  for (; at < last; at += 32) mask_32(at, block_key);
   store_32(bytes, first_block);
   store_32(last, last_block);
 }

@@ -20,37 +20,44 @@ std::size_t room_for(std::size_t received) {
 
 }  // namespace
 
-// Most frames are whole short messages, alone or in a row, and a server tells them by their first
-// two bytes. Takes one of them if nothing is unusual, in half the time of the general way, which
-// finds the same.
-inline bool Protocol::take_short_message(Opcode& opcode, core::Bytes& payload) {
-  constexpr std::size_t kHeaderBytes = 6;
+// Most frames are whole messages of less than 64 KiB, alone or in a row, and a server tells them by
+// their first bytes. Takes one of them if nothing is unusual, in less than half the time of the
+// general way, which finds the same.
+inline bool Protocol::take_whole_message(Opcode& opcode, core::Bytes& payload) {
+  std::size_t header_bytes = 6;
   const bool unusual = state_ != State::kHeader || message_open_ || message_delivered_ ||
                        close_written_ || carry_ || !from_client();
   const core::Bytes in = input_;  // a copy in registers: unmasking could alias the member
-  if (unusual || in.size() < kHeaderBytes) return false;
+  if (unusual || in.size() < header_bytes) return false;
   opcode = static_cast<Opcode>(in[0] ^ kFinBit);
-  const std::size_t payload_bytes = std::size_t{in[1]} - kMaskBit;  // wraps when unmasked
+  std::size_t payload_bytes = std::size_t{in[1]} - kMaskBit;  // wraps when unmasked
   if (opcode != Opcode::kText && opcode != Opcode::kBinary) return false;
-  if (payload_bytes >= kLength16 || payload_bytes > config_->message_bytes_max) return false;
-  if (in.size() < kHeaderBytes + payload_bytes) return false;
+  if (payload_bytes >= kLength16) [[unlikely]] {
+    header_bytes += 2;
+    if (payload_bytes != kLength16 || in.size() < header_bytes) return false;
+    payload_bytes = core::load_be<std::uint16_t>(&in[2]);
+    if (payload_bytes < kLength16) return false;  // not minimal
+  }
+  if (payload_bytes > config_->message_bytes_max) return false;
+  if (in.size() < header_bytes + payload_bytes) return false;
 
-  payload = in.subspan(kHeaderBytes, payload_bytes);
+  payload = in.subspan(header_bytes, payload_bytes);
   MaskKey key;
-  std::memcpy(key.bytes, &in[2], sizeof key.bytes);
-  apply_mask(payload, key);
-  if (opcode == Opcode::kText && !valid_utf8(payload)) {
+  std::memcpy(key.bytes, &in[header_bytes - sizeof key.bytes], sizeof key.bytes);
+  if (opcode == Opcode::kBinary) {
+    apply_mask(payload, key);
+  } else if (!unmask_text(payload, key)) {
     apply_mask(payload, key);  // back, for the general way to refuse
     return false;
   }
-  input_ = in.subspan(kHeaderBytes + payload_bytes);
+  input_ = in.subspan(header_bytes + payload_bytes);
   return true;
 }
 
 Event Protocol::next(core::Buffer& out) {
   Opcode opcode;
   core::Bytes payload;
-  if (take_short_message(opcode, payload)) {
+  if (take_whole_message(opcode, payload)) {
     // Built where the caller reads it: copying an Event just written stalls for longer than all of
     // the above takes.
     return {.kind = Event::Kind::kMessage, .opcode = opcode, .payload = payload};
@@ -70,6 +77,7 @@ Event Protocol::next(core::Buffer& out) {
       if (!received && frame_bytes_left_ > 0) return {};
       event = gather_payload();
     } else {
+      if (input_.empty()) return {};
       const Start start = take_start();
       if (start.step.error != Error::kNone) return fail(start.step.error, out);
       if (!start.complete) return {};
@@ -89,7 +97,6 @@ Event Protocol::next(core::Buffer& out) {
 Protocol::Start Protocol::take_start() {
   if (carry_) return take_start_from_carry();
   Start start;
-  if (input_.empty()) return start;
   start.step = decode_header(input_, config_->self.role, config_->rsv_claimed);
   if (start.step.error != Error::kNone) return start;
   const FrameHeader& header = start.step.header;

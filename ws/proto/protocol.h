@@ -148,7 +148,7 @@ class Protocol {
     bool complete = false;
   };
 
-  bool take_short_message(Opcode& opcode, core::Bytes& payload);
+  bool take_whole_message(Opcode& opcode, core::Bytes& payload);
   Start take_start();
   Start take_start_from_carry();
   Event begin_data_frame(const FrameHeader& header);

@@ -1,6 +1,7 @@
 #include "ws/proto/utf8.h"
 
 #include <array>
+#include <atomic>
 #include <cstring>
 
 #include "core/check.h"
@@ -184,6 +185,23 @@ constexpr std::uint8_t kTopBit = 0x80;
 [[maybe_unused]] constexpr std::uint8_t kBelowE0 = 0xE0 - kTopBit;
 [[maybe_unused]] constexpr std::uint8_t kBelowF0 = 0xF0 - kTopBit;
 
+// Of the last 4 bytes of a text, what is above these starts a character that has no room to end.
+[[maybe_unused]] constexpr auto kWholeAtEnd = [] {
+  std::array<std::uint8_t, 32> most;
+  most.fill(0xFF);
+  most[29] = 0xEF;
+  most[30] = 0xDF;
+  most[31] = 0xBF;
+  return most;
+}();
+// Places from which a shuffle takes its bytes. Read from the n-th on it moves them down by n.
+[[maybe_unused]] constexpr auto kMoveDown = [] {
+  std::array<std::uint8_t, 32> places;
+  places.fill(kTopBit);  // from nowhere: 0
+  for (std::uint8_t i = 0; i < 16; ++i) places[i] = i;
+  return places;
+}();
+
 // The kernels are the same lines for different registers. The bytes 1, 2 and 3 places before come
 // from loads that start earlier, not from the registers of the block before: blocks do not depend
 // on each other.
@@ -223,6 +241,10 @@ __attribute__((target("ssse3"))) std::size_t good_blocks_ssse3(const std::uint8_
   return count;
 }
 
+void store_16(std::uint8_t* to, __m128i block) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block);
+}
+
 __attribute__((target("avx2"))) __m256i load_32(const std::uint8_t* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
@@ -233,35 +255,97 @@ __attribute__((target("avx2"))) __m256i load_table(const NibbleTable& table) {
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(table.data())));
 }
 
+struct Lookups32 {
+  __m256i high1, low1, high2, low_nibble, below_e0, below_f0, top_bit;
+};
+
+__attribute__((target("avx2"))) inline Lookups32 lookups_32() {
+  return {.high1 = load_table(kHigh1),
+          .low1 = load_table(kLow1),
+          .high2 = load_table(kHigh2),
+          .low_nibble = _mm256_set1_epi8(0x0F),
+          .below_e0 = _mm256_set1_epi8(kBelowE0),
+          .below_f0 = _mm256_set1_epi8(kBelowF0),
+          .top_bit = _mm256_set1_epi8(static_cast<char>(kTopBit))};
+}
+
+// Not zero in the bytes that may not follow the ones before them.
+__attribute__((target("avx2"), always_inline)) inline __m256i errors_32(
+    const Lookups32& lookups, __m256i bytes, __m256i before1, __m256i before2, __m256i before3) {
+  const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), lookups.low_nibble);
+  const __m256i before1_high = _mm256_and_si256(_mm256_srli_epi16(before1, 4), lookups.low_nibble);
+  const __m256i before1_low = _mm256_and_si256(before1, lookups.low_nibble);
+  const __m256i bad_pairs =
+      _mm256_and_si256(_mm256_and_si256(_mm256_shuffle_epi8(lookups.high1, before1_high),
+                                        _mm256_shuffle_epi8(lookups.low1, before1_low)),
+                       _mm256_shuffle_epi8(lookups.high2, high));
+  const __m256i second_tail_due =
+      _mm256_and_si256(_mm256_or_si256(_mm256_subs_epu8(before2, lookups.below_e0),
+                                       _mm256_subs_epu8(before3, lookups.below_f0)),
+                       lookups.top_bit);
+  return _mm256_xor_si256(bad_pairs, second_tail_due);
+}
+
 __attribute__((target("avx2"))) std::size_t good_blocks_avx2(const std::uint8_t* first,
                                                              std::size_t count) {
-  const __m256i high1 = load_table(kHigh1);
-  const __m256i low1 = load_table(kLow1);
-  const __m256i high2 = load_table(kHigh2);
-  const __m256i low_nibble = _mm256_set1_epi8(0x0F);
-  const __m256i below_e0 = _mm256_set1_epi8(kBelowE0);
-  const __m256i below_f0 = _mm256_set1_epi8(kBelowF0);
-  const __m256i top_bit = _mm256_set1_epi8(static_cast<char>(kTopBit));
+  const Lookups32 lookups = lookups_32();
   for (std::size_t i = 0; i < count; ++i, first += 32) {
     const __m256i bytes = load_32(first);
     const __m256i before3 = load_32(first - 3);
     if (_mm256_movemask_epi8(_mm256_or_si256(bytes, before3)) == 0) continue;  // ASCII
-    const __m256i before2 = load_32(first - 2);
-    const __m256i before1 = load_32(first - 1);
-    const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low_nibble);
-    const __m256i before1_high = _mm256_and_si256(_mm256_srli_epi16(before1, 4), low_nibble);
-    const __m256i before1_low = _mm256_and_si256(before1, low_nibble);
-    const __m256i bad_pairs =
-        _mm256_and_si256(_mm256_and_si256(_mm256_shuffle_epi8(high1, before1_high),
-                                          _mm256_shuffle_epi8(low1, before1_low)),
-                         _mm256_shuffle_epi8(high2, high));
-    const __m256i second_tail_due = _mm256_and_si256(
-        _mm256_or_si256(_mm256_subs_epu8(before2, below_e0), _mm256_subs_epu8(before3, below_f0)),
-        top_bit);
-    const __m256i bad = _mm256_xor_si256(bad_pairs, second_tail_due);
+    const __m256i bad = errors_32(lookups, bytes, load_32(first - 1), load_32(first - 2), before3);
     if (_mm256_testz_si256(bad, bad) == 0) return i;
   }
   return count;
+}
+
+// The same errors where the block before is in a register: memory just written is slow to read at
+// another offset, longer than the rest of this takes.
+__attribute__((target("avx2"), always_inline)) inline __m256i errors_behind(
+    const Lookups32& lookups, __m256i before, __m256i bytes) {
+  // The upper half of the block before, and the lower half of this one.
+  const __m256i middle = _mm256_permute2x128_si256(before, bytes, 0x21);
+  return errors_32(lookups, bytes, _mm256_alignr_epi8(bytes, middle, 15),
+                   _mm256_alignr_epi8(bytes, middle, 14), _mm256_alignr_epi8(bytes, middle, 13));
+}
+
+// What is left of the text behind its last whole block is followed by zeroes, which no unfinished
+// character is. It comes from the last 16 bytes of the text, moved down, and if these are too few
+// from 16 before them.
+__attribute__((target("avx2"))) bool unmask_avx2(std::uint8_t* text, std::size_t size,
+                                                 MaskKey key) {
+  const Lookups32 lookups = lookups_32();
+  const __m256i block_key = _mm256_set1_epi32(static_cast<int>(key.word()));
+  std::uint8_t* const back = text + size - 16;
+  // Read before a block is written over it.
+  const __m128i back_key = _mm_set1_epi32(static_cast<int>(key.advanced(size).word()));
+  const __m128i last = _mm_xor_si128(load_16(back), back_key);
+  __m256i before = _mm256_setzero_si256();
+  __m256i bad = before;
+  for (; size >= 32; size -= 32, text += 32) {
+    const __m256i bytes = _mm256_xor_si256(load_32(text), block_key);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(text), bytes);
+    if (_mm256_movemask_epi8(_mm256_or_si256(before, bytes)) != 0) {
+      bad = _mm256_or_si256(bad, errors_behind(lookups, before, bytes));
+    }
+    before = bytes;
+  }
+  if (size == 0) {
+    bad = _mm256_or_si256(bad, _mm256_subs_epu8(before, load_32(kWholeAtEnd.data())));
+  } else {
+    const __m128i moved = _mm_shuffle_epi8(last, load_16(&kMoveDown[16 - size % 16]));
+    __m256i rest = _mm256_zextsi128_si256(moved);
+    if (size >= 16) {
+      const __m128i front = _mm_xor_si128(load_16(text), _mm256_castsi256_si128(block_key));
+      store_16(text, front);
+      rest = _mm256_set_m128i(moved, front);
+    }
+    store_16(back, last);
+    if (_mm256_movemask_epi8(_mm256_or_si256(before, rest)) != 0) {
+      bad = _mm256_or_si256(bad, errors_behind(lookups, before, rest));
+    }
+  }
+  return _mm256_testz_si256(bad, bad) != 0;
 }
 
 #elif defined(__aarch64__)
@@ -330,7 +414,7 @@ std::vector<Utf8Kernel> utf8_kernels() {
   std::vector<Utf8Kernel> kernels;
   [[maybe_unused]] const core::CpuFeatures& cpu = core::cpu_features();
 #if defined(__SSE2__)
-  if (cpu.avx2) kernels.push_back({"avx2", 32, good_blocks_avx2});
+  if (cpu.avx2) kernels.push_back({"avx2", 32, good_blocks_avx2, unmask_avx2});
   if (cpu.ssse3) kernels.push_back({"ssse3", 16, good_blocks_ssse3});
 #elif defined(__aarch64__)
   if (cpu.neon) kernels.push_back({"neon", 16, good_blocks_neon});
@@ -354,14 +438,53 @@ bool feed_utf8(const Utf8Kernel& kernel, std::span<const std::uint8_t> piece,
   return state != kImpossible;
 }
 
+bool valid_utf8(const Utf8Kernel& kernel, std::span<const std::uint8_t> text) {
+  std::uint32_t state = kBetween;
+  return feed_utf8(kernel, text, state) && state == kBetween;
+}
+
+namespace {
+
+// Not inlined, and so is the next: with them in it, the short way to a kernel would save registers
+// that it does not use.
+[[gnu::noinline]] bool unmask_and_judge(const Utf8Kernel& kernel, std::span<std::uint8_t> text,
+                                        MaskKey key) {
+  apply_mask(text, key);
+  return valid_utf8(kernel, text);
+}
+
+std::atomic<const Utf8Kernel*> fastest_kernel{nullptr};
+
+[[gnu::noinline]] const Utf8Kernel& find_fastest() {
+  static const Utf8Kernel kernel = utf8_kernels().front();
+  fastest_kernel.store(&kernel, std::memory_order_release);
+  return kernel;
+}
+
+const Utf8Kernel& fastest() {
+  const Utf8Kernel* const found = fastest_kernel.load(std::memory_order_acquire);
+  return found != nullptr ? *found : find_fastest();
+}
+
+}  // namespace
+
+bool unmask_text(const Utf8Kernel& kernel, std::span<std::uint8_t> text, MaskKey key) {
+  if (kernel.unmask != nullptr && text.size() >= kUnmaskBytesMin) {
+    return kernel.unmask(text.data(), text.size(), key);
+  }
+  return unmask_and_judge(kernel, text, key);
+}
+
 bool Utf8Validator::feed(std::span<const std::uint8_t> piece) {
-  static const Utf8Kernel fastest = utf8_kernels().front();
-  return feed_utf8(fastest, piece, state_);
+  return feed_utf8(fastest(), piece, state_);
 }
 
 bool valid_utf8(std::span<const std::uint8_t> text) {
-  Utf8Validator validator;
-  return validator.feed(text) && validator.complete();
+  return valid_utf8(fastest(), text);
+}
+
+bool unmask_text(std::span<std::uint8_t> text, MaskKey key) {
+  return unmask_text(fastest(), text, key);
 }
 
 }  // namespace ws::proto

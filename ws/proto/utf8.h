@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "ws/proto/mask.h"
+
 namespace ws::proto {
 
 // Validates text that arrives in pieces, split anywhere. Four bytes of state.
@@ -24,5 +26,8 @@ class Utf8Validator {
 
 // Whole text at once.
 [[nodiscard]] bool valid_utf8(std::span<const std::uint8_t> text);
+
+// apply_mask() and that, in one pass where there is a kernel for it.
+[[nodiscard]] bool unmask_text(std::span<std::uint8_t> text, MaskKey key);
 
 }  // namespace ws::proto

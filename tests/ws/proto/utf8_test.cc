@@ -144,6 +144,33 @@ void expect_as_defined(std::string_view text, const std::string& what) {
   }
 }
 
+constexpr MaskKey kKey{{0x37, 0xFA, 0x21, 0x3D}};
+
+// RFC 6455 section 5.3: "octet i of the transformed data [...] is the XOR of octet i of the
+// original data [...] with octet at index i modulo 4 of the masking key".
+std::string masked(std::string_view text) {
+  std::string octets(text);
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    octets[i] = static_cast<char>(octets[i] ^ kKey.bytes[i % 4]);
+  }
+  return octets;
+}
+
+// Every kernel unmasks masked(text) in place, `offset` bytes into memory it may not touch
+// otherwise.
+void expect_unmasked(std::string_view text, std::size_t offset, std::size_t behind) {
+  const bool valid = by_definition(text).valid();
+  const std::string before(offset, '<');
+  const std::string after(behind, '>');
+  for (const Utf8Kernel& kernel : utf8_kernels()) {
+    std::string memory = before + masked(text) + after;
+    const std::span<std::uint8_t> span(reinterpret_cast<std::uint8_t*>(memory.data()) + offset,
+                                       text.size());
+    ASSERT_EQ(unmask_text(kernel, span, kKey), valid) << kernel.name << ": " << hex(text);
+    ASSERT_EQ(memory, before + std::string(text) + after) << kernel.name << ": " << hex(text);
+  }
+}
+
 // The bytes at both ends of every range in the grammar of RFC 3629 section 4, and their neighbours.
 constexpr std::string_view kRangeEnds =
     "\x00\x41\x7F\x80\x8F\x90\x9F\xA0\xBF\xC0\xC1\xC2\xDF\xE0\xE1\xEC\xED\xEE\xEF\xF0\xF1\xF3\xF4"
@@ -482,6 +509,65 @@ TEST(Utf8Kernel, EachFindsOneBadByteInALongRun) {
         const char was = std::exchange(run[at], '\xFF');
         EXPECT_FALSE(Forced{kernel}.feed(run)) << kernel.name << ", " << code_point;
         run[at] = was;
+      }
+    }
+  }
+}
+
+TEST(Utf8Unmasking, EachAgreesOnEveryLengthAndAlignmentWithAndWithoutADamagedByte) {
+  std::mt19937 random(8441);
+  for (std::size_t offset = 0; offset < 64; ++offset) {
+    for (std::size_t length = 0; length <= 300; ++length) {
+      // Most random texts are cut inside a character; of these, half the lengths are filled up.
+      std::string text = random_text(length, random);
+      for (std::size_t i = length; length % 2 == 0 && i-- > 0 && !by_definition(text).valid();) {
+        text[i] = '.';
+      }
+      if (length > 0 && random() % 2 != 0) text[random() % length] = static_cast<char>(random());
+      expect_unmasked(text, offset, random() % 64);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(Utf8Unmasking, EachJudgesTheEndOfATextInsideABlockAndAtItsEnd) {
+  for (std::size_t size = 1; size <= 3; ++size) {
+    for_each_string(kRangeEnds, size, [](std::string_view end) {
+      for (const std::size_t length :
+           {14u, 15u, 16u, 17u, 31u, 32u, 33u, 47u, 48u, 62u, 63u, 64u}) {
+        expect_unmasked(std::string(length, 'a').append(end), 0, 0);
+      }
+    });
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Utf8Unmasking, EachJudgesCharactersAcrossTheBordersOfBlocks) {
+  for_each_string(kRanges, 4, [&](std::string_view string) {
+    // Behind the whole blocks of 32 comes nothing, a rest of less than 16 bytes, or one of more.
+    static constexpr std::size_t kLengths[] = {64, 75, 91};
+    std::string text(kLengths[packed(string) % 3], 'a');
+    for (const std::size_t border : {32u, 60u, 64u, 80u}) {
+      if (border + 4 > text.size()) continue;
+      for (std::size_t start = border - 3; start <= border; ++start) {
+        text.replace(start, 4, string);
+        expect_unmasked(text, 0, 0);
+        text.replace(start, 4, "aaaa");
+      }
+    }
+  });
+}
+
+TEST(Utf8Unmasking, EachStaysBetweenGuardPages) {
+  std::mt19937 random(2);
+  for (const auto flush : {GuardedCopy::Flush::kEnd, GuardedCopy::Flush::kStart}) {
+    for (std::size_t length = 0; length <= 300; ++length) {
+      const std::string text = random_text(length, random);
+      for (const Utf8Kernel& kernel : utf8_kernels()) {
+        const GuardedCopy copy(masked(text), flush);
+        EXPECT_EQ(unmask_text(kernel, copy.span(), kKey), by_definition(text).valid())
+            << kernel.name << ", " << length;
+        EXPECT_EQ(copy.text(), text) << kernel.name << ", " << length;
       }
     }
   }
