@@ -173,8 +173,8 @@ void message_rows() {
         std::memcpy(received.data(), frames.data(), frames.size());
         proto::Protocol protocol(config);
         core::Buffer out;
-        protocol.receive(received);
-        while (protocol.next(out).kind == proto::Event::Kind::kMessage) keep(received.data());
+        core::Bytes in = received;
+        while (protocol.next(in, out).kind == proto::Event::Kind::kMessage) keep(received.data());
       });
     }
     const auto seconds = measure(passes);

@@ -168,7 +168,6 @@ void Link::guard(Callback&& callback) {
 // Handles what was received, until it is used up, or a budget, or the peer's slowness in taking our
 // answers, says stop.
 void Link::decode(core::Bytes bytes) {
-  protocol_.receive(bytes);
   protocol_.hold_pongs(!writable_);
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
@@ -177,10 +176,10 @@ void Link::decode(core::Bytes bytes) {
   for (;;) {
     if (messages_left == 0 || !reads()) {
       undecoded_ = true;
-      if (!protocol_.unread().empty()) extra().backlog.append(protocol_.unread());
+      if (!bytes.empty()) extra().backlog.append(bytes);
       break;
     }
-    const Event event = protocol_.next(out);
+    const Event event = protocol_.next(bytes, out);
     if (event.kind == Event::Kind::kNone) break;
     --messages_left;
     if (transformed) {

@@ -25,9 +25,9 @@ class Echo {
   // Each piece lies between two forbidden pages, so a byte touched outside of it is a crash.
   void take(std::string_view piece) {
     const GuardedCopy copy(piece);
-    protocol_.receive(copy.span());
+    core::Bytes in = copy.span();
     for (;;) {
-      const Event event = protocol_.next(out_);
+      const Event event = protocol_.next(in, out_);
       if (event.kind == Event::Kind::kNone) return;
       if (event.kind == Event::Kind::kMessage) {
         proto::encode_frame(out_, config_.self, event.opcode, event.payload);

@@ -59,9 +59,9 @@ bool open() {
 
 // Gives `reader` what `writer` has to say; a message is answered with `reply`, if there is one.
 void carry(End& writer, End& reader, std::string_view name, std::string_view reply) {
-  reader.protocol.receive(writer.out.bytes());
+  ws::core::Bytes received = writer.out.bytes();
   for (;;) {
-    const Event event = reader.protocol.next(reader.out);
+    const Event event = reader.protocol.next(received, reader.out);
     if (event.kind == Event::Kind::kNone) break;
     if (event.kind == Event::Kind::kMessage) {
       std::cout << name << " received " << text_of(event.payload) << std::endl;

@@ -23,11 +23,11 @@ std::size_t room_for(std::size_t received) {
 // Most frames are whole messages of less than 64 KiB, alone or in a row, and a server tells them by
 // their first bytes. Takes one of them if nothing is unusual, in less than half the time of the
 // general way, which finds the same.
-inline bool Protocol::take_whole_message(Opcode& opcode, core::Bytes& payload) {
+inline bool Protocol::take_whole_message(core::Bytes& rest, Opcode& opcode, core::Bytes& payload) {
   std::size_t header_bytes = 6;
   const bool unusual = state_ != State::kHeader || message_open_ || message_delivered_ ||
                        close_written_ || carry_ || !from_client();
-  const core::Bytes in = input_;  // a copy in registers: unmasking could alias the member
+  const core::Bytes in = rest;  // a copy in registers: unmasking could alias it
   if (unusual || in.size() < header_bytes) return false;
   opcode = static_cast<Opcode>(in[0] ^ kFinBit);
   std::size_t payload_bytes = std::size_t{in[1]} - kMaskBit;  // wraps when unmasked
@@ -50,14 +50,14 @@ inline bool Protocol::take_whole_message(Opcode& opcode, core::Bytes& payload) {
     apply_mask(payload, key);  // back, for the general way to refuse
     return false;
   }
-  input_ = in.subspan(header_bytes + payload_bytes);
+  rest = in.subspan(header_bytes + payload_bytes);
   return true;
 }
 
-Event Protocol::next(core::Buffer& out) {
+Event Protocol::next(core::Bytes& in, core::Buffer& out) {
   Opcode opcode;
   core::Bytes payload;
-  if (take_whole_message(opcode, payload)) {
+  if (take_whole_message(in, opcode, payload)) {
     // Built where the caller reads it: copying an Event just written stalls for longer than all of
     // the above takes.
     return {.kind = Event::Kind::kMessage, .opcode = opcode, .payload = payload};
@@ -73,49 +73,50 @@ Event Protocol::next(core::Buffer& out) {
   while (state_ != State::kEnded) {
     Event event;
     if (state_ == State::kPayload) {
-      const bool received = !input_.empty() || (direct_bytes_ != 0 && !config_->chunks);
+      const bool received = !in.empty() || (direct_bytes_ != 0 && !config_->chunks);
       if (!received && frame_bytes_left_ > 0) return {};
-      event = gather_payload();
+      event = gather_payload(in);
     } else {
-      if (input_.empty()) return {};
-      const Start start = take_start();
-      if (start.step.error != Error::kNone) return fail(start.step.error, out);
-      if (!start.complete) return {};
-      event = is_control(start.step.header.opcode)
+      if (in.empty()) return {};
+      const Start start = take_start(in);
+      if (start.step.error == Error::kNone && !start.complete) return {};
+      event = start.step.error != Error::kNone ? Event{.error = start.step.error}
+              : is_control(start.step.header.opcode)
                   ? control_event(start.step.header, start.control_payload, out)
-                  : begin_data_frame(start.step.header);
+                  : begin_data_frame(start.step.header, in);
     }
-    if (event.error != Error::kNone) return fail(event.error, out);
+    if (event.error != Error::kNone) event = fail(event.error, out);
+    if (state_ == State::kEnded) in = {};
     if (event.kind != Event::Kind::kNone) return event;
   }
-  input_ = {};  // 5.5.1: what follows a Close frame is ignored
+  in = {};  // 5.5.1: what follows a Close frame is ignored
   return {};
 }
 
-// A frame's header, and a control frame's payload with it, from the lent bytes; what is torn goes
+// A frame's header, and a control frame's payload with it, from received bytes; what is torn goes
 // to the carry.
-Protocol::Start Protocol::take_start() {
-  if (carry_) return take_start_from_carry();
+Protocol::Start Protocol::take_start(core::Bytes& in) {
+  if (carry_) return take_start_from_carry(in);
   Start start;
-  start.step = decode_header(input_, config_->self.role, config_->rsv_claimed);
+  start.step = decode_header(in, config_->self.role, config_->rsv_claimed);
   if (start.step.error != Error::kNone) return start;
   const FrameHeader& header = start.step.header;
   const std::size_t control_bytes =
       is_control(header.opcode) ? static_cast<std::size_t>(header.payload_bytes) : 0;
-  if (start.step.whole && input_.size() >= start.step.bytes + control_bytes) {
-    start.control_payload = input_.subspan(start.step.bytes, control_bytes);
-    input_ = input_.subspan(start.step.bytes + control_bytes);
+  if (start.step.whole && in.size() >= start.step.bytes + control_bytes) {
+    start.control_payload = in.subspan(start.step.bytes, control_bytes);
+    in = in.subspan(start.step.bytes + control_bytes);
     start.complete = true;
     return start;
   }
   carry_ = std::make_unique<Carry>();
-  carry_->size = input_.size();
-  std::copy(input_.begin(), input_.end(), carry_->bytes.begin());
-  input_ = {};
+  carry_->size = in.size();
+  std::copy(in.begin(), in.end(), carry_->bytes.begin());
+  in = {};
   return start;
 }
 
-Protocol::Start Protocol::take_start_from_carry() {
+Protocol::Start Protocol::take_start_from_carry(core::Bytes& in) {
   for (;;) {
     Start start;
     start.step = decode_header({carry_->bytes.data(), carry_->size}, config_->self.role,
@@ -131,11 +132,11 @@ Protocol::Start Protocol::take_start_from_carry() {
       start.complete = true;
       return start;
     }
-    if (input_.empty()) return start;
-    const std::size_t count = std::min(wanted - carry_->size, input_.size());
-    std::memcpy(carry_->bytes.data() + carry_->size, input_.data(), count);
+    if (in.empty()) return start;
+    const std::size_t count = std::min(wanted - carry_->size, in.size());
+    std::memcpy(carry_->bytes.data() + carry_->size, in.data(), count);
     carry_->size += count;
-    input_ = input_.subspan(count);
+    in = in.subspan(count);
   }
 }
 
@@ -162,7 +163,7 @@ Error Protocol::judge_data_frame(const FrameHeader& header) const {
   return Error::kNone;
 }
 
-Event Protocol::begin_data_frame(const FrameHeader& header) {
+Event Protocol::begin_data_frame(const FrameHeader& header, core::Bytes& in) {
   header_torn_ = carry_ != nullptr;
   carry_.reset();
   if (const Error error = judge_data_frame(header); error != Error::kNone) return {.error = error};
@@ -170,12 +171,12 @@ Event Protocol::begin_data_frame(const FrameHeader& header) {
   if (first) {
     message_opcode_ = header.opcode;
     message_rsv_ = header.rsv;
-    if (header.fin && header.payload_bytes <= input_.size()) return deliver_whole_frame(header);
+    if (header.fin && header.payload_bytes <= in.size()) return deliver_whole_frame(header, in);
     utf8_.reset();
     fragments_ = direct_bytes_ = 0;
     chunk_begun_ = false;
     const bool gathers = !close_written_ && !config_->chunks;
-    if (gathers) message_ = config_->pool->take(room_for(input_.size()));
+    if (gathers) message_ = config_->pool->take(room_for(in.size()));
   }
   ++fragments_;
   message_open_ = true;
@@ -187,9 +188,9 @@ Event Protocol::begin_data_frame(const FrameHeader& header) {
 }
 
 // The common case: a message of one frame, all of it here. No copy.
-Event Protocol::deliver_whole_frame(const FrameHeader& header) {
-  const core::Bytes payload = input_.first(static_cast<std::size_t>(header.payload_bytes));
-  input_ = input_.subspan(payload.size());
+Event Protocol::deliver_whole_frame(const FrameHeader& header, core::Bytes& in) {
+  const core::Bytes payload = in.first(static_cast<std::size_t>(header.payload_bytes));
+  in = in.subspan(payload.size());
   if (close_written_) return {};
   if (from_client()) apply_mask(payload, header.mask_key);
   message_opcode_ = header.opcode;
@@ -241,16 +242,16 @@ Error Protocol::decode(ws::Extension& extension, core::ConstBytes in, core::Buff
   }
 }
 
-Event Protocol::gather_payload() {
-  if (config_->chunks) return next_chunk();
+Event Protocol::gather_payload(core::Bytes& in) {
+  if (config_->chunks) return next_chunk(in);
   std::size_t count = std::exchange(direct_bytes_, 0);
   if (count == 0) {
-    count = static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, input_.size()));
+    count = static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, in.size()));
     if (!close_written_ && count > 0) {
       make_room(count);
-      message_.append(input_.first(count));
+      message_.append(in.first(count));
     }
-    input_ = input_.subspan(count);
+    in = in.subspan(count);
   }
   frame_bytes_left_ -= count;
   if (!close_written_ && !accept_piece(message_.bytes().last(count))) {
@@ -259,12 +260,12 @@ Event Protocol::gather_payload() {
   return frame_bytes_left_ == 0 ? finish_data_frame() : Event{};
 }
 
-// Nothing is gathered: a piece is a view into the lent bytes, as large as they are.
-Event Protocol::next_chunk() {
+// Nothing is gathered: a piece is a view into received bytes, as large as they are.
+Event Protocol::next_chunk(core::Bytes& in) {
   const auto count =
-      static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, input_.size()));
-  const core::Bytes piece = input_.first(count);
-  input_ = input_.subspan(count);
+      static_cast<std::size_t>(std::min<std::uint64_t>(frame_bytes_left_, in.size()));
+  const core::Bytes piece = in.first(count);
+  in = in.subspan(count);
   frame_bytes_left_ -= count;
   direct_bytes_ += static_cast<std::uint32_t>(count);
   if (!close_written_ && !accept_piece(piece)) return {.error = Error::kInvalidUtf8};
@@ -317,7 +318,7 @@ core::Buffer Protocol::take_message(core::ConstBytes payload) {
 }
 
 core::Bytes Protocol::payload_space() {
-  if (state_ != State::kPayload || !input_.empty() || direct_bytes_ != 0) return {};
+  if (state_ != State::kPayload || direct_bytes_ != 0) return {};
   if (close_written_ || config_->chunks) return {};
   constexpr std::size_t kWorthwhile = 4096;
   if (frame_bytes_left_ < kWorthwhile) return {};
@@ -421,7 +422,6 @@ void Protocol::abort(core::Buffer& out, CloseCode code, std::string_view reason)
 
 void Protocol::end() {
   state_ = State::kEnded;
-  input_ = {};
 }
 
 Event Protocol::fail(Error error, core::Buffer& out) {

@@ -22,7 +22,7 @@ class PermessageDeflate;
 
 struct Event {
   enum class Kind : std::uint8_t {
-    kNone,     // everything lent is decoded
+    kNone,     // all that was received is used up
     kMessage,  // opcode says text (valid UTF-8) or binary
     kChunk,    // ProtocolConfig::chunks: a piece of a message that is not here as a whole
     kPing,     // already answered
@@ -72,8 +72,7 @@ struct ProtocolConfig {
 // failure) goes to the `out` it is given, in order with what the caller writes there between
 // events, so whatever was owed precedes a failure's Close frame.
 //
-//   protocol.receive(bytes);
-//   while ((event = protocol.next(out)).kind != Event::Kind::kNone) handle(event);
+//   while ((event = protocol.next(bytes, out)).kind != Event::Kind::kNone) handle(event);
 //
 // Memory while idle: none beyond the object. thread: one.
 class Protocol {
@@ -81,29 +80,25 @@ class Protocol {
   explicit Protocol(const ProtocolConfig& config) : config_(&config) {}
   const ProtocolConfig& config() const { return *config_; }
 
-  // Lends received bytes, split anywhere; they are unmasked in place. They must stay valid until
-  // next() returned kNone, or until the caller took unread() away and will lend it again.
-  void receive(core::Bytes in) { input_ = in; }
-
-  // The next event in the lent bytes. A whole unfragmented frame is a view into them; anything else
-  // is gathered in a buffer that grows with the bytes received, never with a length announced.
+  // The next event in received bytes, split anywhere; kNone when all are used up. They are unmasked
+  // in place and taken off the front of `in`; a caller that stops early keeps the rest for later. A
+  // whole unfragmented frame is a view into them, valid as long as they are; anything else is
+  // gathered in a buffer that grows with the bytes received, never with a length announced.
   // cost: no allocation for whole frames.
-  Event next(core::Buffer& out);
+  Event next(core::Bytes& in, core::Buffer& out);
 
-  // What next() has not looked at yet; the caller that stops early keeps it.
-  core::Bytes unread() const { return input_; }
-
-  // Inside a large data frame: where its next bytes can be received without a copy, else empty. Of
-  // fresh memory at most as much again as was received of the message, or 4 KiB; a spare of the
-  // pool may have more. Afterwards call payload_received() and then next().
+  // Inside a large data frame, when all that was received is used up: where its next bytes can be
+  // received without a copy, else empty. Of fresh memory at most as much again as was received of
+  // the message, or 4 KiB; a spare of the pool may have more. Afterwards call payload_received()
+  // and then next().
   core::Bytes payload_space();
   void payload_received(std::size_t count);
 
   // The memory of the message just delivered, for a caller that needs its bytes beyond the next
-  // call. Empty when `payload` is not all of it or is a view into the lent bytes.
+  // call. Empty when `payload` is not all of it or is a view into received bytes.
   core::Buffer take_message(core::ConstBytes payload);
 
-  // The message just delivered lies in the lent bytes, right behind its frame's header. Not so when
+  // The message just delivered lies in received bytes, right behind its frame's header. Not so when
   // it was gathered, inflated, or its header was torn by a read.
   bool header_in_front() const { return !message_delivered_ && !header_torn_; }
 
@@ -148,17 +143,17 @@ class Protocol {
     bool complete = false;
   };
 
-  bool take_whole_message(Opcode& opcode, core::Bytes& payload);
-  Start take_start();
-  Start take_start_from_carry();
-  Event begin_data_frame(const FrameHeader& header);
+  bool take_whole_message(core::Bytes& rest, Opcode& opcode, core::Bytes& payload);
+  Start take_start(core::Bytes& in);
+  Start take_start_from_carry(core::Bytes& in);
+  Event begin_data_frame(const FrameHeader& header, core::Bytes& in);
   std::uint64_t payload_bytes_max(bool marked) const;
   Error judge_data_frame(const FrameHeader& header) const;
-  Event deliver_whole_frame(const FrameHeader& header);
+  Event deliver_whole_frame(const FrameHeader& header, core::Bytes& in);
   Event deliver_decoded(core::ConstBytes marked);
   Error decode(ws::Extension& extension, core::ConstBytes in, core::Buffer& out, bool is_final);
-  Event gather_payload();
-  Event next_chunk();
+  Event gather_payload(core::Bytes& in);
+  Event next_chunk(core::Bytes& in);
   void make_room(std::size_t count);
   bool accept_piece(core::Bytes piece);
   Event finish_data_frame();
@@ -170,7 +165,6 @@ class Protocol {
   bool from_client() const { return config_->self.role == Role::kServer; }
 
   const ProtocolConfig* config_;
-  core::Bytes input_;
   std::unique_ptr<Carry> carry_;
   std::unique_ptr<HeldPong> held_pong_;
   core::Buffer message_;                // payload of the open message, gathered

@@ -29,11 +29,11 @@ struct End {
 
   // Decodes `wire` (a copy: it is unmasked in place) and keeps what came out.
   std::vector<Kind> take(std::string_view wire) {
-    lent.assign(wire.begin(), wire.end());
-    protocol.receive(lent);
+    received.assign(wire.begin(), wire.end());
+    core::Bytes in = received;
     std::vector<Kind> kinds;
     for (;;) {
-      const Event event = protocol.next(out);
+      const Event event = protocol.next(in, out);
       if (event.kind == Kind::kNone) return kinds;
       kinds.push_back(event.kind);
       last = event;
@@ -56,7 +56,7 @@ struct End {
   ProtocolConfig config;
   Protocol protocol{config};
   core::Buffer out;
-  std::vector<std::uint8_t> lent;
+  std::vector<std::uint8_t> received;
   Event last;
   std::string payload;
 };
@@ -85,10 +85,10 @@ TEST(Protocol, KnowsWhetherAHeaderLiesInFrontOfItsMessage) {
     for (std::size_t at = 0; at <= header_bytes + 1; ++at) {
       EXPECT_TRUE(server.take(frame.substr(0, at)).empty());
       std::vector<std::uint8_t> rest(frame.begin() + static_cast<std::ptrdiff_t>(at), frame.end());
-      server.protocol.receive(rest);
-      EXPECT_EQ(server.protocol.next(server.out).kind, Kind::kMessage);
+      core::Bytes in = rest;
+      EXPECT_EQ(server.protocol.next(in, server.out).kind, Kind::kMessage);
       EXPECT_EQ(server.protocol.header_in_front(), at == 0) << at << " of " << size;
-      EXPECT_EQ(server.protocol.next(server.out).kind, Kind::kNone);
+      EXPECT_EQ(server.protocol.next(in, server.out).kind, Kind::kNone);
     }
   }
 }
@@ -174,14 +174,15 @@ TEST(Protocol, GivesTheEventsOfOneSegmentOneByOneAndKeepsTheRestUnread) {
   End client(Role::kClient);
   const std::string wire =
       client.encoded(Opcode::kText, "one") + client.encoded(Opcode::kText, "two");
-  std::vector<std::uint8_t> lent(wire.begin(), wire.end());
-  server.protocol.receive(lent);
-  EXPECT_EQ(string_of(server.protocol.next(server.out).payload), "one");
-  EXPECT_EQ(server.protocol.unread().size(), wire.size() / 2);
-  // A caller out of budget lends the rest again later.
-  std::vector<std::uint8_t> rest(server.protocol.unread().begin(), server.protocol.unread().end());
-  server.protocol.receive(rest);
-  EXPECT_EQ(string_of(server.protocol.next(server.out).payload), "two");
+  std::vector<std::uint8_t> received(wire.begin(), wire.end());
+  core::Bytes in = received;
+  EXPECT_EQ(string_of(server.protocol.next(in, server.out).payload), "one");
+  EXPECT_EQ(in.size(), wire.size() / 2);
+  // A caller out of budget keeps the rest, and goes on with it later.
+  std::vector<std::uint8_t> kept(in.begin(), in.end());
+  core::Bytes rest = kept;
+  EXPECT_EQ(string_of(server.protocol.next(rest, server.out).payload), "two");
+  EXPECT_TRUE(rest.empty());
 }
 
 TEST(Protocol, ReceivesALargePayloadStraightIntoItsBuffer) {
@@ -234,19 +235,19 @@ TEST(Protocol, HandsOverTheMemoryOfAGatheredMessageOnly) {
   End server(Role::kServer);
   End client(Role::kClient);
   const std::string wire = client.encoded(Opcode::kBinary, std::string(1000, 'g'));
-  std::vector<std::uint8_t> lent(wire.begin(), wire.end());
-  server.protocol.receive(lent);
-  EXPECT_TRUE(server.protocol.take_message(server.protocol.next(server.out).payload).empty());
-  EXPECT_EQ(server.protocol.next(server.out).kind, Kind::kNone);
+  std::vector<std::uint8_t> received(wire.begin(), wire.end());
+  core::Bytes in = received;
+  EXPECT_TRUE(server.protocol.take_message(server.protocol.next(in, server.out).payload).empty());
+  EXPECT_EQ(server.protocol.next(in, server.out).kind, Kind::kNone);
 
   server.take(std::string_view(wire).substr(0, 500));
-  lent.assign(wire.begin() + 500, wire.end());
-  server.protocol.receive(lent);
-  const Event event = server.protocol.next(server.out);
+  received.assign(wire.begin() + 500, wire.end());
+  in = received;
+  const Event event = server.protocol.next(in, server.out);
   ASSERT_EQ(event.kind, Kind::kMessage);
   EXPECT_TRUE(server.protocol.take_message(event.payload.subspan(1)).empty());
   core::Buffer taken = server.protocol.take_message(event.payload);
-  EXPECT_EQ(server.protocol.next(server.out).kind, Kind::kNone);
+  EXPECT_EQ(server.protocol.next(in, server.out).kind, Kind::kNone);
   EXPECT_EQ(string_of(taken.bytes()), std::string(1000, 'g'));
 }
 
