@@ -1,11 +1,11 @@
 #include "ws/link.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/thrown.h"
 #include "ws/shard.h"
 
 namespace ws {
@@ -157,10 +157,8 @@ template <class Callback>
 void Link::guard(Callback&& callback) {
   try {
     return callback(*this);
-  } catch (const std::exception& exception) {
-    core::log(core::LogLevel::kError, "handler threw", {{"what", exception.what()}});
   } catch (...) {
-    core::log(core::LogLevel::kError, "handler threw", {{"what", "not a std::exception"}});
+    core::log(core::LogLevel::kError, "handler threw", {{"what", core::thrown()}});
   }
   fail(CloseCode::kInternalError, "internal error", CloseCause::kHandlerThrew);
 }

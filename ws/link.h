@@ -125,8 +125,6 @@ class Link : public Conn {
   void answer_http(int status, std::string_view body, std::span<const HeaderField> headers);
   void refuse_answer(const core::Error& why);
   void refuse(Judgement answer);
-  template <class Hook>
-  bool guard_hook(Hook&& hook);
 
   // link_connect.cc
   void try_next_address(std::string last_error);

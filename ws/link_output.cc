@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "ws/link.h"
+#include "ws/outgoing.h"
 #include "ws/shard.h"
 
 namespace ws {
@@ -14,11 +15,6 @@ namespace {
 
 // Pieces of one sendmsg(2): a few hundred bytes of stack, and a kilobyte or more of most output.
 constexpr std::size_t kDrainParts = 64;
-
-iovec part(core::ConstBytes bytes) {
-  return {const_cast<std::uint8_t*>(bytes.data()),
-          bytes.size()};  // iovec serves reads and writes alike
-}
 
 }  // namespace
 
@@ -178,11 +174,9 @@ bool Link::take_publication(Publication& publication, const Topic& topic) {
   if (!admit_publication(topic, shares)) return false;
   if (!shares) {
     const Message& message = publication.message();
-    const bool text = message.type == MessageType::kText;
-    const auto opcode = text ? proto::Opcode::kText : proto::Opcode::kBinary;
-    if (send_message(opcode, message.bytes, publication.options()) <= SendStatus::kQueued) {
-      return true;
-    }
+    const SendStatus status =
+        send_message(opcode_of(message.type), message.bytes, publication.options());
+    if (status <= SendStatus::kQueued) return true;
     topic.rule->closed.fetch_add(1, std::memory_order_relaxed);
     topic.rule->dropped.fetch_add(1, std::memory_order_relaxed);
     return false;
@@ -268,15 +262,15 @@ SendStatus Link::send_direct(proto::Opcode opcode, std::uint8_t rsv, core::Const
       header.data(),
       {.payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true, .rsv = rsv},
       proto::Role::kServer);
-  std::array<iovec, 3> parts{part(outbox.bytes()), part({header.data(), header_bytes}),
-                             part(payload)};
+  std::array<iovec, 3> parts{part_of(outbox.bytes()), part_of({header.data(), header_bytes}),
+                             part_of(payload)};
   std::span<const iovec> used = parts;
   if (outbox.empty() && shard_.is_received_view(payload)) {
     // An echo: the header we received lies in front of the payload, is not needed any more and is
     // longer than ours. One piece costs the kernel a twentieth less than two.
     auto* frame = const_cast<std::uint8_t*>(payload.data()) - header_bytes;
     std::memcpy(frame, header.data(), header_bytes);
-    parts[0] = part({frame, header_bytes + payload.size()});
+    parts[0] = part_of({frame, header_bytes + payload.size()});
     used = used.first(1);
   }
   const std::size_t refused = write_parts(used);
@@ -331,6 +325,8 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
   note_queued();
 }
 
+// What waits for end() waits for the program and not for the peer, whose next message may be what
+// ends the stream: reading goes on.
 void Link::note_queued() {
   if (queued_bytes() > shard_.limits().queue_high_bytes && phase_ <= Phase::kOpen) paused_ = true;
 }
@@ -338,7 +334,7 @@ void Link::note_queued() {
 void Link::flush_outbox() {
   core::Buffer& outbox = shard_.outbox();
   if (outbox.empty()) return;
-  const std::array<iovec, 1> whole{part(outbox.bytes())};
+  const std::array<iovec, 1> whole{part_of(outbox.bytes())};
   // What is older goes first.
   const std::size_t refused = unsent() ? outbox.size() : write_parts(whole);
   if (refused > 0 && !dead()) keep_unsent(whole, refused);
