@@ -301,7 +301,7 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
     extra_->backlog.release();
     extra_->held = {};
   }
-  undecoded_ = paused_ = held_back_ = streaming_ = false;
+  undecoded_ = paused_ = drain_due_ = held_back_ = streaming_ = false;
   window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
   window_bytes_ = 0;
   arm(shard_.limits().close_ms);

@@ -203,6 +203,7 @@ class Link : public Conn {
   bool ready_ : 1 = false;       // in the reactor's ready list
   bool dirty_ : 1 = false;       // in its dirty list
   bool paused_ : 1 = false;      // the queue passed the high mark and is not below the low mark yet
+  bool drain_due_ : 1 = false;   // likewise, together with what waits for end()
   bool held_back_ : 1 = false;   // pause_reading(), or a deferred upgrade
   bool undecoded_ : 1 = false;   // decoding stopped early
   bool at_end_ : 1 = false;      // the peer's end was read while it was

@@ -115,7 +115,10 @@ SendStatus Link::send_encoded(proto::Opcode opcode, std::uint8_t rsv, core::Cons
     return send_direct(opcode, rsv, payload);
   core::Buffer& out = data_sink();
   proto::encode_message(out, protocol_.config().self, opcode, rsv, payload, frame_bytes);
-  if (streaming_) return SendStatus::kQueued;
+  if (streaming_) {
+    note_queued();
+    return SendStatus::kQueued;
+  }
   // Not while older bytes wait: the queue may hold the very message that a handler is looking at,
   // and must not move.
   if (direct && out.size() >= shard_.outbox_bytes_max()) flush_outbox();
@@ -128,7 +131,7 @@ SendStatus Link::stream_frame(proto::FrameMarks marks, core::ConstBytes payload)
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
   if (!has_room()) return SendStatus::kDropped;
   core::Buffer& out = sink();
-  // An empty frame in the middle would say nothing.
+  // append() of nothing would be a frame that says nothing. begin() says the type, end() the end.
   if (marks.opcode != proto::Opcode::kContinuation || !payload.empty() || marks.fin) {
     proto::encode_frame(out, protocol_.config().self, marks, payload);
   }
@@ -194,7 +197,10 @@ bool Link::take_publication(Publication& publication, const Topic& topic) {
 }
 
 void Link::share(core::SharedBytes frames, const Topic& topic) {
-  if (streaming_) return extra_->held.push(std::move(frames), &topic);
+  if (streaming_) {
+    extra_->held.push(std::move(frames), &topic);
+    return note_queued();
+  }
   const bool its_turn = shard_.current_link() == this;
   if (its_turn && !unsent()) {
     shard_.outbox().append(frames.bytes());
@@ -328,7 +334,10 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
 // What waits for end() waits for the program and not for the peer, whose next message may be what
 // ends the stream: reading goes on.
 void Link::note_queued() {
-  if (queued_bytes() > shard_.limits().queue_high_bytes && phase_ <= Phase::kOpen) paused_ = true;
+  if (phase_ > Phase::kOpen) return;
+  const std::size_t high = shard_.limits().queue_high_bytes;
+  if (queued_bytes() > high) paused_ = true;
+  if (extra_ && extra_->queue.size() + extra_->held.size() > high) drain_due_ = true;
 }
 
 void Link::flush_outbox() {
@@ -374,10 +383,14 @@ void Link::settle() {
   if (dead()) return;
   note_queued();
   // Low mark: a quarter of the high one, so that reading resumes in bulk.
-  if (paused_ && queued_bytes() <= shard_.limits().queue_high_bytes / 4) {
+  const std::size_t low = shard_.limits().queue_high_bytes / 4;
+  if (paused_ && queued_bytes() <= low) {
     paused_ = false;
     restart_assembly();
     make_ready();
+  }
+  if (drain_due_ && queued() <= low) {
+    drain_due_ = false;
     call_on_drain();
     flush_outbox();
     if (dead()) return;
