@@ -1,6 +1,7 @@
 // Public. A WebSocket server: listeners, threads, routes, topics.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,7 +21,8 @@ namespace ws {
 class Client;
 struct Common;
 
-// route() as often as needed, then run(); or start() and wait().
+// route() as often as needed, then run(); or start() and wait(). What is to come before listen()
+// has no effect afterwards, and debug builds stop there.
 class Server {
  public:
   // Without listeners it serves nobody; without routes it answers 404.
@@ -53,7 +55,8 @@ class Server {
   // errors: one line naming the listener or file and the cure. Then nothing is bound.
   core::Result<core::Ok> listen();
   // Serves until stop() has run its course, on the calling thread and ServerOptions::threads - 1
-  // others. Calls listen() unless that was done, with its errors.
+  // others. Calls listen() unless that was done, with its errors. errors: also a thread that cannot
+  // be started; then the server has ended.
   core::Result<core::Ok> run();
   // The same, all on threads of its own: returns at once, and wait() waits. thread: one, and none
   // of the server's.
@@ -102,6 +105,7 @@ class Server {
  private:
   friend class Client;
   core::Result<core::Ok> listen_unless_done();
+  core::Result<core::Ok> start_threads(std::size_t first_shard);
   Common& engine();
 
   struct State;
