@@ -40,12 +40,14 @@ class Client {
   // Then on_open, or options.on_failure.
   // errors, before anything is sent: a URL, header, subprotocol or CA file that is no good.
   core::Result<DialId> connect(std::string_view url, ConnectOptions options, Handlers handlers);
-  // Ends it, with Close 1000 if it is open, and its reconnects. Nothing happens if it has ended.
+  // Ends it, with Close 1000 if it is open, else by options.on_failure, and its reconnects. Nothing
+  // happens if it has ended.
   void cancel(DialId id);
 
   // As Server::post().
   void post(ConnId id, std::function<void(Conn&)> task);
-  // Close to all; returns at once. No new connections from here on.
+  // Close to all, and options.on_failure for what is not open; returns at once. No new connections
+  // from here on.
   void stop(CloseCode code = CloseCode::kGoingAway);
 
   Stats stats() const;  // on a server's threads they are the server's
