@@ -157,6 +157,7 @@ class Link : public Conn {
   void share(core::SharedBytes frames, const Topic& topic);
   core::Buffer& own_queue();
   void flush_when_large();
+  void note_taken(std::size_t bytes);
   void drain_queue();
   void settle();
   void finish_output();

@@ -149,7 +149,7 @@ void Link::connect_lost() {
   }
   // With an alert for the server, if it can be sent at once.
   std::string reason = "tls: " + session->failure();
-  (void)transport_.flush(shard_.scratch());
+  transport_.flush(shard_.scratch());
   connect_failed(std::move(reason));
 }
 

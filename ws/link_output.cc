@@ -350,9 +350,18 @@ void Link::flush_outbox() {
   outbox.clear();
 }
 
+// Taking its output is a sign of life from a peer whose input we do not read meanwhile.
+void Link::note_taken(std::size_t bytes) {
+  if (bytes == 0) return;
+  alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  if (phase_ == Phase::kFinishing) window_bytes_ += static_cast<std::uint32_t>(bytes);
+}
+
 void Link::drain_queue() {
   if (!unsent()) return;
-  if (!transport_.flush(shard_.scratch())) return drop(CloseCause::kPeer);
+  const net::Transport::Output sealed = transport_.flush(shard_.scratch());
+  if (sealed.failed) return drop(CloseCause::kPeer);
+  note_taken(sealed.sent);
   bool took_all = !transport_.pending();
   while (took_all && queued_bytes() > 0) {
     OutQueue& queue = extra_->queue;
@@ -364,9 +373,7 @@ void Link::drain_queue() {
     shard_.counters().bytes_sent.add(output.bytes);
     if (output.failed) return drop(CloseCause::kPeer);
     queue.consume(output.bytes);
-    if (phase_ == Phase::kFinishing) window_bytes_ += static_cast<std::uint32_t>(output.bytes);
-    // Taking its output is a sign of life from a peer whose input we do not read meanwhile.
-    if (output.bytes > 0) alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+    note_taken(output.sent);
     if (queue.own().empty()) shard_.scratch().pool.give(queue.own());
     took_all = output.bytes == wanted;
   }
