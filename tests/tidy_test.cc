@@ -24,7 +24,6 @@ const std::map<std::string, std::string> kTestedElsewhere{
     {"ws/link.cc", "tests/ws/lifecycle_test.cc, tests/conformance/socket_test.cc"},
     {"ws/link_output.cc", "tests/ws/backpressure_test.cc"},
     {"ws/link_timer.cc", "tests/ws/timeouts_test.cc"},
-    {"ws/shard.cc", "tests/ws/limits_test.cc"},
 };
 
 struct File {
