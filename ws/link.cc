@@ -77,8 +77,11 @@ void Link::read_input() {
     if (handshake && !shard_.take_tls_handshake()) return make_ready();
     read_once(bytes_left);
   }
-  // A client whose upgrade is being thought about has given up: nobody needs the answer.
-  if (held_back_ && hangup_ && phase_ == Phase::kOpening) return drop(CloseCause::kPeer);
+  // A client whose upgrade is being thought about has given up (FIN, or a close_notify that came
+  // with the request): nobody needs the answer.
+  if (held_back_ && (hangup_ || at_end_) && phase_ == Phase::kOpening) {
+    return drop(CloseCause::kPeer);
+  }
   if (undecoded_ && !dead() && reads()) make_ready();
 }
 
