@@ -90,7 +90,8 @@ class Conn {
   void resume_reading();
 
   // The program's own object, of one type per connection: what Accept::data brought, else made on
-  // the first use. It is destroyed with the connection, after on_close.
+  // the first use. It is destroyed with the connection, after on_close. Another type, another
+  // thread, or after on_close: there is nothing to return, so release builds stop there, too.
   template <class T>
   T& data() {
     return user_data().get<T>();

@@ -89,7 +89,8 @@ class Server {
   // To every subscriber of `topic`, exactly once each, and in order for each publishing thread. It
   // is encoded once, and compressed once for all subscribers that agreed on the same parameters.
   // true: on its way to every thread; false: a thread is so far behind that
-  // Limits::publish_queue_bytes wait for it, and its subscribers are left out.
+  // Limits::publish_queue_bytes wait for it, and its subscribers are left out (they are not counted
+  // in TopicStats::dropped).
   bool publish(std::string_view topic, const Message& message, SendOptions options = {});
   // Of the topics that the pattern given to topic() rules; "*": of those that none does.
   TopicStats topic_stats(std::string_view pattern) const;
