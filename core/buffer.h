@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "core/check.h"
 
@@ -12,6 +13,10 @@ namespace ws::core {
 
 using Bytes = std::span<std::uint8_t>;
 using ConstBytes = std::span<const std::uint8_t>;
+
+inline ConstBytes bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 // Unlike std::vector it does not clear memory before it is filled, and it drops its front for free.
 // Spans into it stay valid until the next call that adds bytes. An empty Buffer owns no memory.

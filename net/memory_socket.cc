@@ -123,7 +123,8 @@ void MemorySockets::abort_on_close(Handle handle) {
   end_of(handle).abort_on_close = true;
 }
 
-// As of a TCP socket: closing with unread input, or while aborting, resets.
+// As of a TCP socket: closing with unread input, or while aborting, resets. The peer may write, and
+// learns that it fails (as EPOLLOUT comes with EPOLLHUP).
 void MemorySockets::close(Handle handle) {
   End& end = end_of(handle);
   if (End* peer = peer_of(end)) {
@@ -131,7 +132,7 @@ void MemorySockets::close(Handle handle) {
     peer->peer = 0;
     if (resets) peer->reset = true;
     peer->fin = true;
-    raise(end.peer, core::kReadable | core::kHangup);
+    raise(end.peer, core::kReadable | core::kWritable | core::kHangup);
   }
   Table& all = table();
   std::erase(all.due, handle);

@@ -120,7 +120,8 @@ Transport::Discarded Transport::discard(Scratch& scratch) {
 Transport::Output Transport::write(std::span<const iovec> parts, Scratch& scratch, Push push) {
   if (session_) return write_sealed(parts, scratch, push);
   const Transfer sent = socket_.write(parts, push);
-  return {.bytes = sent.bytes, .failed = sent.state == Transfer::State::kFailed};
+  const bool failed = sent.state == Transfer::State::kFailed;
+  return {.bytes = sent.bytes, .sent = sent.bytes, .failed = failed};
 }
 
 Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch& scratch,
@@ -135,25 +136,31 @@ Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch&
     while (pending.size() < kSealAheadBytes && more) {
       const core::ConstBytes record = gather.next(room);
       more = !record.empty();
-      if (more && !session_->seal(record)) return {.bytes = output.bytes, .failed = true};
+      output.failed = more && !session_->seal(record);
+      if (output.failed) return output;
       output.bytes += record.size();
     }
-    if (!flush(scratch, push)) return {.bytes = output.bytes, .failed = true};
-    if (!more || !pending.empty()) return output;
+    const Output flushed = flush(scratch, push);
+    output.sent += flushed.sent;
+    output.failed = flushed.failed;
+    if (output.failed || !more || !pending.empty()) return output;
   }
 }
 
-bool Transport::flush(Scratch& scratch, Push push) {
-  if (!session_) return true;
+Transport::Output Transport::flush(Scratch& scratch, Push push) {
+  Output output;
+  if (!session_) return output;
   core::Buffer& pending = session_->pending();
   if (!pending.empty()) {
     const iovec part{pending.data(), pending.size()};
     const Transfer sent = socket_.write({&part, 1}, push);
-    if (sent.state == Transfer::State::kFailed) return false;
+    output.sent = sent.bytes;
+    output.failed = sent.state == Transfer::State::kFailed;
+    if (output.failed) return output;
     pending.consume(sent.bytes);
   }
   if (pending.empty()) scratch.pool.give(pending);
-  return true;
+  return output;
 }
 
 bool Transport::finish(Scratch& scratch, Fin fin) {
@@ -162,7 +169,7 @@ bool Transport::finish(Scratch& scratch, Fin fin) {
     session_->close_notify();
     // Its 24 bytes fit: everything before them has left, and a socket that takes none of them is as
     // good as gone.
-    if (!flush(scratch, fin == Fin::kSend ? Push::kWithFin : Push::kNow)) return false;
+    if (flush(scratch, fin == Fin::kSend ? Push::kWithFin : Push::kNow).failed) return false;
     session_->pending().release();
   }
   if (fin == Fin::kSend) socket_.shut_down_write();

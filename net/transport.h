@@ -57,15 +57,15 @@ class Transport {
 
   struct Output {
     std::size_t bytes = 0;  // taken: on the wire, or sealed behind what is
+    std::size_t sent = 0;   // went to the socket, of TLS as sealed: the peer's progress
     bool failed = false;
   };
   // Takes as much of `parts` as the socket does; of TLS at most 64 KiB is sealed ahead of it. A
   // short count means blocked: the rest is the caller's until the socket is writable.
   using Push = Socket::Push;
   Output write(std::span<const iovec> parts, Scratch& scratch, Push push = Push::kNow);
-  // Sends what the session has ready: handshake answers, sealed records. false: the connection is
-  // gone.
-  [[nodiscard]] bool flush(Scratch& scratch, Push push = Push::kNow);
+  // Sends what the session has ready: handshake answers, sealed records.
+  Output flush(Scratch& scratch, Push push = Push::kNow);
   // Sealed bytes wait for the socket.
   bool pending() const { return session_ && !session_->pending().empty(); }
 

@@ -21,11 +21,9 @@ const std::set<std::string> kLongFiles{};
 
 // Sources without a test file of their own, and what tests them instead.
 const std::map<std::string, std::string> kTestedElsewhere{
-    {"net/transport.cc", "tests/ws/server_test.cc, tests/conformance/socket_test.cc"},
     {"ws/link.cc", "tests/ws/lifecycle_test.cc, tests/conformance/socket_test.cc"},
     {"ws/link_output.cc", "tests/ws/backpressure_test.cc"},
     {"ws/link_timer.cc", "tests/ws/timeouts_test.cc"},
-    {"ws/shard.cc", "tests/ws/limits_test.cc"},
 };
 
 struct File {

@@ -66,8 +66,10 @@ core::Result<core::Ok> Client::State::start_thread() {
   if (!own_shard || thread.joinable()) return core::Ok{};
   try {
     thread = std::thread(&Shard::run, own_shard.get());
-  } catch (const std::system_error&) {
-    return core::Error("no thread can be started; raise the limit of processes (ulimit -u)");
+  } catch (const std::system_error& error) {
+    return core::Error("cannot start the client's thread: " + error.code().message() +
+                           "; raise the limit of processes (ulimit -u)",
+                       error.code().value());
   }
   return core::Ok{};
 }

@@ -36,16 +36,19 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // Begins to connect: ws://, wss://, ws+unix:PATH, wss+unix:PATH. Names are looked up off the
-  // loop; all of it, TLS and HTTP included, has Limits::handshake_ms. Redirects are not followed.
+  // loop, and a name's addresses tried one after the other, not at once (no RFC 8305); all of it,
+  // TLS and HTTP included, has Limits::handshake_ms. Redirects are not followed.
   // Then on_open, or options.on_failure.
   // errors, before anything is sent: a URL, header, subprotocol or CA file that is no good.
   core::Result<DialId> connect(std::string_view url, ConnectOptions options, Handlers handlers);
-  // Ends it, with Close 1000 if it is open, and its reconnects. Nothing happens if it has ended.
+  // Ends it, with Close 1000 if it is open, else by options.on_failure, and its reconnects. Nothing
+  // happens if it has ended.
   void cancel(DialId id);
 
   // As Server::post().
   void post(ConnId id, std::function<void(Conn&)> task);
-  // Close to all; returns at once. No new connections from here on.
+  // Close to all, and options.on_failure for what is not open; returns at once. No new connections
+  // from here on.
   void stop(CloseCode code = CloseCode::kGoingAway);
 
   Stats stats() const;  // on a server's threads they are the server's
@@ -78,7 +81,8 @@ class BlockingConn {
   // The next message. nullopt: none came in time. errors: the connection has ended, and why; what
   // came before the end is received first. Messages not yet received make the peer wait.
   core::Result<std::optional<OwnedMessage>> receive(std::uint32_t timeout_ms);
-  // The closing handshake, until it is done.
+  // The closing handshake, until it is done: a peer that does not answer may take Limits::close_ms,
+  // one that does not close the TCP connection Limits::linger_ms more (5 s and 2 s).
   void close(CloseCode code = CloseCode::kNormal, std::string_view reason = {});
 
   std::string_view subprotocol() const;

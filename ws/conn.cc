@@ -6,7 +6,7 @@
 
 #include "core/check.h"
 #include "ws/link.h"
-#include "ws/proto/utf8.h"
+#include "ws/outgoing.h"
 #include "ws/shard.h"
 
 namespace ws {
@@ -30,37 +30,19 @@ Link* usable(const Conn& conn) {
   return &link;
 }
 
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-// 5.6: "Note that a particular text frame might include a partial UTF-8 sequence; however, the
-// whole message MUST contain valid UTF-8."
-void check_text([[maybe_unused]] const Message& message) {
-#ifndef NDEBUG
-  if (message.type == MessageType::kText && !proto::valid_utf8(message.bytes)) {
-    WS_MISUSE("a text message is not UTF-8; send bytes as a binary one");
-  }
-#endif
-}
-
 }  // namespace
 
 SendStatus Conn::send(const Message& message, SendOptions options) {
   Link* const link = usable(*this);
   if (link == nullptr) return SendStatus::kClosed;
   check_text(message);
-  const bool text = message.type == MessageType::kText;
-  return link->send_message(text ? proto::Opcode::kText : proto::Opcode::kBinary, message.bytes,
-                            options);
+  return link->send_message(opcode_of(message.type), message.bytes, options);
 }
 
 SendStatus Conn::begin(MessageType type) {
   Link* const link = usable(*this);
   if (link == nullptr || link->is_streaming()) return SendStatus::kClosed;
-  const bool text = type == MessageType::kText;
-  const auto opcode = text ? proto::Opcode::kText : proto::Opcode::kBinary;
-  return link->stream_frame({.opcode = opcode, .fin = false}, {});
+  return link->stream_frame({.opcode = opcode_of(type), .fin = false}, {});
 }
 
 SendStatus Conn::append(std::span<const std::uint8_t> bytes) {
@@ -70,7 +52,7 @@ SendStatus Conn::append(std::span<const std::uint8_t> bytes) {
 }
 
 SendStatus Conn::append(std::string_view text) {
-  return append(bytes_of(text));
+  return append(core::bytes_of(text));
 }
 
 SendStatus Conn::end() {
@@ -82,7 +64,7 @@ SendStatus Conn::end() {
 SendStatus Conn::ping(std::string_view payload) {
   Link* const link = usable(*this);
   if (link == nullptr) return SendStatus::kClosed;
-  return link->send_ping(bytes_of(payload.substr(0, proto::kControlPayloadBytesMax)));
+  return link->send_ping(core::bytes_of(payload.substr(0, proto::kControlPayloadBytesMax)));
 }
 
 void Conn::close(CloseCode code, std::string_view reason) {
@@ -105,7 +87,6 @@ bool Conn::unsubscribe(std::string_view topic) {
 bool Conn::publish(std::string_view topic, const Message& message, SendOptions options) {
   Link* const link = usable(*this);
   if (link == nullptr) return false;
-  check_text(message);
   return link->shard().publish(topic, message, options, link);
 }
 

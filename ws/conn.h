@@ -79,8 +79,9 @@ class Conn {
   // To every subscriber, on all threads, but this connection. See Server::publish().
   bool publish(std::string_view topic, const Message& message, SendOptions options = {});
 
-  // Output that waits for the peer. Above Limits::queue_high_bytes nothing is read from the peer
-  // until the queue is down to a quarter of that, when on_drain is called.
+  // Output that waits: for the peer, or for the end() of a stream. Once that was above
+  // Limits::queue_high_bytes and is down to a quarter of it, on_drain is called. As soon as what
+  // waits for the peer alone is above, nothing is read from it until that is down likewise.
   std::size_t queued_bytes() const;
   // Nothing is read from the peer, and so no callback for its messages, pings or end, until
   // resume_reading(); what was received already is kept, and TCP makes the peer wait. Its pings are
@@ -89,7 +90,8 @@ class Conn {
   void resume_reading();
 
   // The program's own object, of one type per connection: what Accept::data brought, else made on
-  // the first use. It is destroyed with the connection, after on_close.
+  // the first use. It is destroyed with the connection, after on_close. Another type, another
+  // thread, or after on_close: there is nothing to return, so release builds stop there, too.
   template <class T>
   T& data() {
     return user_data().get<T>();

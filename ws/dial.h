@@ -89,7 +89,7 @@ struct Dial {
   const core::Id id;
   DialRequest request;
   core::TimerNode retry;
-  core::Id link{};         // of the current attempt; stale between attempts
+  core::Id link{};         // of the current attempt; none in a pause
   unsigned attempt = 0;    // in a row, since the last on_open
   unsigned pauses = 0;     // likewise
   bool opened = false;     // this attempt

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <utility>
 
 #include "core/endian.h"
 #include "core/log.h"
+#include "core/thrown.h"
 #include "tls/crypto.h"
 #include "ws/shard.h"
 
@@ -68,24 +68,24 @@ std::uint32_t Dials::pause_before_retry(const Dial& dial) const {
 void Dials::link_ended(Dial& dial) {
   dial.link = {};
   const std::uint32_t pause_ms = pause_before_retry(dial);
-  if (!dial.opened && !dial.cancelled) {
-    const auto& on_failure = dial.request.options.on_failure;
-    const ConnectFailure failure{.reason = dial.failure,
-                                 .status = dial.status,
-                                 .attempt = dial.attempt,
-                                 .retry_in_ms = pause_ms};
-    try {
-      if (on_failure) on_failure(failure);
-    } catch (const std::exception& exception) {
-      core::log(core::LogLevel::kError, "on_failure threw", {{"what", exception.what()}});
-    } catch (...) {
-      core::log(core::LogLevel::kError, "on_failure threw");
-    }
-  }
+  if (!dial.opened) tell_failure(dial, pause_ms);
   if (pause_ms == 0) return give_up(dial);
   ++dial.pauses;
   core::Reactor& reactor = shard_.reactor();
   reactor.timers().arm(dial.retry, reactor.now_ms() + pause_ms);
+}
+
+void Dials::tell_failure(const Dial& dial, std::uint32_t pause_ms) {
+  const auto& on_failure = dial.request.options.on_failure;
+  const ConnectFailure failure{.reason = dial.failure,
+                               .status = dial.status,
+                               .attempt = dial.attempt,
+                               .retry_in_ms = pause_ms};
+  try {
+    if (on_failure) on_failure(failure);
+  } catch (...) {
+    core::log(core::LogLevel::kError, "on_failure threw", {{"what", core::thrown()}});
+  }
 }
 
 void Dials::on_retry(core::Id id) {
@@ -101,17 +101,31 @@ void Dials::give_up(Dial& dial) {
 void Dials::cancel(DialId number) {
   const auto found = by_number_.find(number);
   if (found == by_number_.end()) return;
-  Dial& dial = *dials_.find(found->second);
-  dial.cancelled = true;
-  if (!shard_.close_link(dial.link, CloseCode::kNormal, CloseCause::kLocal)) give_up(dial);
+  cancel(*dials_.find(found->second), CloseCode::kNormal, CloseCause::kLocal);
 }
 
 void Dials::cancel_all(std::uint64_t owner, CloseCode code) {
   dials_.for_each([&](Dial& dial, core::Id) {
     if (owner != 0 && dial.request.owner != owner) return;
-    dial.cancelled = true;
-    if (!shard_.close_link(dial.link, code, CloseCause::kShutdown)) give_up(dial);
+    cancel(dial, code, CloseCause::kShutdown);
   });
+}
+
+void Dials::cancel(Dial& dial, CloseCode code, CloseCause cause) {
+  const bool pausing = dial.link == core::Id{};
+  dial.cancelled = true;
+  // An attempt that has failed already, and is about to say so, keeps its own reason.
+  if (pausing || dial.failure.empty()) {
+    const bool stop = cause == CloseCause::kShutdown;
+    dial.failure = stop ? "cancelled: the client is being stopped" : "cancelled by the program";
+    dial.status = 0;
+  }
+  if (!pausing) {
+    shard_.close_link(dial.link, code, cause);
+    return;
+  }
+  tell_failure(dial, 0);
+  give_up(dial);
 }
 
 void Dials::drop_all(std::uint64_t owner) {

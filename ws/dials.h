@@ -20,7 +20,7 @@ class Dials {
   ~Dials();
 
   void start(DialRequest request);
-  // Closes it, and tries no more.
+  // Closes it, and tries no more. Who is not connected then is told by on_failure.
   void cancel(DialId number);
   // Of one client, or (0) of all.
   void cancel_all(std::uint64_t owner, CloseCode code);
@@ -32,6 +32,8 @@ class Dials {
 
  private:
   void attempt(Dial& dial);
+  void cancel(Dial& dial, CloseCode code, CloseCause cause);
+  void tell_failure(const Dial& dial, std::uint32_t pause_ms);
   void give_up(Dial& dial);
   std::uint32_t pause_before_retry(const Dial& dial) const;
 

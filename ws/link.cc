@@ -1,11 +1,11 @@
 #include "ws/link.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/thrown.h"
 #include "ws/shard.h"
 
 namespace ws {
@@ -77,8 +77,11 @@ void Link::read_input() {
     if (handshake && !shard_.take_tls_handshake()) return make_ready();
     read_once(bytes_left);
   }
-  // A client whose upgrade is being thought about has given up: nobody needs the answer.
-  if (held_back_ && hangup_ && phase_ == Phase::kOpening) return drop(CloseCause::kPeer);
+  // A client whose upgrade is being thought about has given up (FIN, or a close_notify that came
+  // with the request): nobody needs the answer.
+  if (held_back_ && (hangup_ || at_end_) && phase_ == Phase::kOpening) {
+    return drop(CloseCause::kPeer);
+  }
   if (undecoded_ && !dead() && reads()) make_ready();
 }
 
@@ -157,10 +160,8 @@ template <class Callback>
 void Link::guard(Callback&& callback) {
   try {
     return callback(*this);
-  } catch (const std::exception& exception) {
-    core::log(core::LogLevel::kError, "handler threw", {{"what", exception.what()}});
   } catch (...) {
-    core::log(core::LogLevel::kError, "handler threw", {{"what", "not a std::exception"}});
+    core::log(core::LogLevel::kError, "handler threw", {{"what", core::thrown()}});
   }
   fail(CloseCode::kInternalError, "internal error", CloseCause::kHandlerThrew);
 }
@@ -302,7 +303,7 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
     extra_->backlog.release();
     extra_->held = {};
   }
-  undecoded_ = paused_ = held_back_ = streaming_ = false;
+  undecoded_ = paused_ = drain_due_ = held_back_ = streaming_ = false;
   window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
   window_bytes_ = 0;
   arm(shard_.limits().close_ms);

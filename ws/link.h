@@ -124,8 +124,6 @@ class Link : public Conn {
   void answer_http(int status, std::string_view body, std::span<const HeaderField> headers);
   void refuse_answer(const core::Error& why);
   void refuse(Judgement answer);
-  template <class Hook>
-  bool guard_hook(Hook&& hook);
 
   // link_connect.cc
   void try_next_address(std::string last_error);
@@ -159,6 +157,7 @@ class Link : public Conn {
   void share(core::SharedBytes frames, const Topic& topic);
   core::Buffer& own_queue();
   void flush_when_large();
+  void note_taken(std::size_t bytes);
   void drain_queue();
   void settle();
   void finish_output();
@@ -205,6 +204,7 @@ class Link : public Conn {
   bool ready_ : 1 = false;       // in the reactor's ready list
   bool dirty_ : 1 = false;       // in its dirty list
   bool paused_ : 1 = false;      // the queue passed the high mark and is not below the low mark yet
+  bool drain_due_ : 1 = false;   // likewise, together with what waits for end()
   bool held_back_ : 1 = false;   // pause_reading(), or a deferred upgrade
   bool undecoded_ : 1 = false;   // decoding stopped early
   bool at_end_ : 1 = false;      // the peer's end was read while it was

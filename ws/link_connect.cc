@@ -1,9 +1,9 @@
 // A client's opening: addresses, TLS, the request, the response.
 #include <cerrno>
-#include <exception>
 #include <utility>
 
 #include "core/check.h"
+#include "core/thrown.h"
 #include "ws/link.h"
 #include "ws/proto/client_handshake.h"
 #include "ws/shard.h"
@@ -88,7 +88,7 @@ void Link::send_request() {
                                                      .subprotocols = dial.options.subprotocols,
                                                      .extensions = offers,
                                                      .headers = dial.options.headers});
-  sink().append({reinterpret_cast<const std::uint8_t*>(request.data()), request.size()});
+  sink().append(core::bytes_of(request));
 }
 
 void Link::take_response(core::Bytes bytes) {
@@ -125,10 +125,8 @@ core::Result<core::Ok> Link::accept_response() {
     try {
       const ConnectResponse response{.status = head.status, .headers = head.headers};
       if (auto good = dial.options.on_response(response); !good) return good.error();
-    } catch (const std::exception& exception) {
-      return core::Error(std::string("on_response threw: ") + exception.what());
     } catch (...) {
-      return core::Error("on_response threw what is not a std::exception");
+      return core::Error("on_response threw: " + core::thrown());
     }
   }
   const proto::ProtocolConfig& plain = shard_.protocol_config(proto::Role::kClient, chunks);
@@ -151,7 +149,7 @@ void Link::connect_lost() {
   }
   // With an alert for the server, if it can be sent at once.
   std::string reason = "tls: " + session->failure();
-  (void)transport_.flush(shard_.scratch());
+  transport_.flush(shard_.scratch());
   connect_failed(std::move(reason));
 }
 

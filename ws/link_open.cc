@@ -1,9 +1,9 @@
 // A server's opening: the request, the program's say, the answer.
-#include <exception>
 #include <utility>
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/thrown.h"
 #include "ws/link.h"
 #include "ws/shard.h"
 
@@ -11,29 +11,19 @@ namespace ws {
 
 namespace {
 
-core::ConstBytes bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-void log_throw(std::string_view what) {
-  core::log(core::LogLevel::kError, "handler threw", {{"what", what}});
-}
-
-}  // namespace
-
 // The one place where a route's hooks run. false: it threw.
 template <class Hook>
-bool Link::guard_hook(Hook&& hook) {
+bool guard_hook(Hook&& hook) {
   try {
     hook();
     return true;
-  } catch (const std::exception& exception) {
-    log_throw(exception.what());
   } catch (...) {
-    log_throw("not a std::exception");
+    core::log(core::LogLevel::kError, "handler threw", {{"what", core::thrown()}});
+    return false;
   }
-  return false;
 }
+
+}  // namespace
 
 void Link::take_request(core::Bytes bytes) {
   const auto step = opening_->parser->feed(bytes);
@@ -115,7 +105,7 @@ void Link::accept(Accept answer) {
   if (!chunks) negotiated = accept_extensions(head, common.deflate, common.extensions);
   auto response = upgrade_answer(head, answer, negotiated.answer);
   if (!response) return refuse_answer(response.error());
-  sink().append(bytes_of(*response));
+  sink().append(core::bytes_of(*response));
   if (!negotiated.elements.empty()) {
     // A copy first: extra() may not be there yet, and only some need it.
     std::unique_ptr<Agreement> own;
@@ -164,7 +154,7 @@ void Link::answer_http(int status, std::string_view body, std::span<const Header
   const std::string_view method = opening_->parser->head().method;
   auto response = http_answer(status, body, headers, method == "HEAD");
   if (!response) return refuse_answer(response.error());
-  sink().append(bytes_of(*response));
+  sink().append(core::bytes_of(*response));
   finish(CloseCode::kAbnormal, {}, CloseCause::kLocal);
 }
 
@@ -176,7 +166,7 @@ void Link::refuse_answer(const core::Error& why) {
 
 void Link::refuse(Judgement answer) {
   log_event("request refused", answer.reason);
-  sink().append(bytes_of(answer.response));
+  sink().append(core::bytes_of(answer.response));
   finish(CloseCode::kAbnormal, answer.reason, CloseCause::kProtocol);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "ws/link.h"
+#include "ws/outgoing.h"
 #include "ws/shard.h"
 
 namespace ws {
@@ -14,11 +15,6 @@ namespace {
 
 // Pieces of one sendmsg(2): a few hundred bytes of stack, and a kilobyte or more of most output.
 constexpr std::size_t kDrainParts = 64;
-
-iovec part(core::ConstBytes bytes) {
-  return {const_cast<std::uint8_t*>(bytes.data()),
-          bytes.size()};  // iovec serves reads and writes alike
-}
 
 }  // namespace
 
@@ -119,7 +115,10 @@ SendStatus Link::send_encoded(proto::Opcode opcode, std::uint8_t rsv, core::Cons
     return send_direct(opcode, rsv, payload);
   core::Buffer& out = data_sink();
   proto::encode_message(out, protocol_.config().self, opcode, rsv, payload, frame_bytes);
-  if (streaming_) return SendStatus::kQueued;
+  if (streaming_) {
+    note_queued();
+    return SendStatus::kQueued;
+  }
   // Not while older bytes wait: the queue may hold the very message that a handler is looking at,
   // and must not move.
   if (direct && out.size() >= shard_.outbox_bytes_max()) flush_outbox();
@@ -132,7 +131,7 @@ SendStatus Link::stream_frame(proto::FrameMarks marks, core::ConstBytes payload)
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
   if (!has_room()) return SendStatus::kDropped;
   core::Buffer& out = sink();
-  // An empty frame in the middle would say nothing.
+  // append() of nothing would be a frame that says nothing. begin() says the type, end() the end.
   if (marks.opcode != proto::Opcode::kContinuation || !payload.empty() || marks.fin) {
     proto::encode_frame(out, protocol_.config().self, marks, payload);
   }
@@ -178,11 +177,9 @@ bool Link::take_publication(Publication& publication, const Topic& topic) {
   if (!admit_publication(topic, shares)) return false;
   if (!shares) {
     const Message& message = publication.message();
-    const bool text = message.type == MessageType::kText;
-    const auto opcode = text ? proto::Opcode::kText : proto::Opcode::kBinary;
-    if (send_message(opcode, message.bytes, publication.options()) <= SendStatus::kQueued) {
-      return true;
-    }
+    const SendStatus status =
+        send_message(opcode_of(message.type), message.bytes, publication.options());
+    if (status <= SendStatus::kQueued) return true;
     topic.rule->closed.fetch_add(1, std::memory_order_relaxed);
     topic.rule->dropped.fetch_add(1, std::memory_order_relaxed);
     return false;
@@ -200,7 +197,10 @@ bool Link::take_publication(Publication& publication, const Topic& topic) {
 }
 
 void Link::share(core::SharedBytes frames, const Topic& topic) {
-  if (streaming_) return extra_->held.push(std::move(frames), &topic);
+  if (streaming_) {
+    extra_->held.push(std::move(frames), &topic);
+    return note_queued();
+  }
   const bool its_turn = shard_.current_link() == this;
   if (its_turn && !unsent()) {
     shard_.outbox().append(frames.bytes());
@@ -268,15 +268,15 @@ SendStatus Link::send_direct(proto::Opcode opcode, std::uint8_t rsv, core::Const
       header.data(),
       {.payload_bytes = payload.size(), .mask_key = {}, .opcode = opcode, .fin = true, .rsv = rsv},
       proto::Role::kServer);
-  std::array<iovec, 3> parts{part(outbox.bytes()), part({header.data(), header_bytes}),
-                             part(payload)};
+  std::array<iovec, 3> parts{part_of(outbox.bytes()), part_of({header.data(), header_bytes}),
+                             part_of(payload)};
   std::span<const iovec> used = parts;
   if (outbox.empty() && shard_.is_received_view(payload)) {
     // An echo: the header we received lies in front of the payload, is not needed any more and is
     // longer than ours. One piece costs the kernel a twentieth less than two.
     auto* frame = const_cast<std::uint8_t*>(payload.data()) - header_bytes;
     std::memcpy(frame, header.data(), header_bytes);
-    parts[0] = part({frame, header_bytes + payload.size()});
+    parts[0] = part_of({frame, header_bytes + payload.size()});
     used = used.first(1);
   }
   const std::size_t refused = write_parts(used);
@@ -337,23 +337,37 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
   note_queued();
 }
 
+// What waits for end() waits for the program and not for the peer, whose next message may be what
+// ends the stream: reading goes on.
 void Link::note_queued() {
-  if (queued_bytes() > shard_.limits().queue_high_bytes && phase_ <= Phase::kOpen) paused_ = true;
+  if (phase_ > Phase::kOpen) return;
+  const std::size_t high = shard_.limits().queue_high_bytes;
+  if (queued_bytes() > high) paused_ = true;
+  if (extra_ && extra_->queue.size() + extra_->held.size() > high) drain_due_ = true;
 }
 
 void Link::flush_outbox() {
   core::Buffer& outbox = shard_.outbox();
   if (outbox.empty()) return;
-  const std::array<iovec, 1> whole{part(outbox.bytes())};
+  const std::array<iovec, 1> whole{part_of(outbox.bytes())};
   // What is older goes first.
   const std::size_t refused = unsent() ? outbox.size() : write_parts(whole);
   if (refused > 0 && !dead()) keep_unsent(whole, refused);
   outbox.clear();
 }
 
+// Taking its output is a sign of life from a peer whose input we do not read meanwhile.
+void Link::note_taken(std::size_t bytes) {
+  if (bytes == 0) return;
+  alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  if (phase_ == Phase::kFinishing) window_bytes_ += static_cast<std::uint32_t>(bytes);
+}
+
 void Link::drain_queue() {
   if (!unsent()) return;
-  if (!transport_.flush(shard_.scratch(), push())) return drop(CloseCause::kPeer);
+  const net::Transport::Output sealed = transport_.flush(shard_.scratch(), push());
+  if (sealed.failed) return drop(CloseCause::kPeer);
+  note_taken(sealed.sent);
   bool took_all = !transport_.pending();
   while (took_all && queued_bytes() > 0) {
     OutQueue& queue = extra_->queue;
@@ -365,9 +379,7 @@ void Link::drain_queue() {
     shard_.counters().bytes_sent.add(output.bytes);
     if (output.failed) return drop(CloseCause::kPeer);
     queue.consume(output.bytes);
-    if (phase_ == Phase::kFinishing) window_bytes_ += static_cast<std::uint32_t>(output.bytes);
-    // Taking its output is a sign of life from a peer whose input we do not read meanwhile.
-    if (output.bytes > 0) alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+    note_taken(output.sent);
     if (queue.own().empty()) shard_.scratch().pool.give(queue.own());
     took_all = output.bytes == wanted;
   }
@@ -384,10 +396,14 @@ void Link::settle() {
   if (dead()) return;
   note_queued();
   // Low mark: a quarter of the high one, so that reading resumes in bulk.
-  if (paused_ && queued_bytes() <= shard_.limits().queue_high_bytes / 4) {
+  const std::size_t low = shard_.limits().queue_high_bytes / 4;
+  if (paused_ && queued_bytes() <= low) {
     paused_ = false;
     restart_assembly();
     make_ready();
+  }
+  if (drain_due_ && queued() <= low) {
+    drain_due_ = false;
     call_on_drain();
     flush_outbox();
     if (dead()) return;

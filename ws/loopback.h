@@ -18,7 +18,8 @@ namespace ws {
 
 // Connections without sockets, threads and waiting: the whole engine, but its clock stands still
 // until advance(), and nothing happens outside run() and advance(). What crosses from one side to
-// the other is bytes of the protocol. No TLS, no listeners; ServerOptions::threads does not count.
+// the other is bytes of the protocol. No TLS, no listeners; ServerOptions::threads does not count,
+// nor ClientOptions::limits: both sides have the server's.
 //
 //   ws::Loopback net;
 //   net.route("/chat/*", handlers_under_test);

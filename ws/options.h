@@ -64,7 +64,7 @@ struct Reconnect {
 struct ConnectFailure {
   std::string reason;             // one line for a person
   int status = 0;                 // HTTP, if the server answered with another than 101
-  unsigned attempt = 1;           // in a row
+  unsigned attempt = 1;           // in a row; 0: cancelled in the pause after an on_close
   std::uint32_t retry_in_ms = 0;  // 0: given up
 };
 
@@ -84,7 +84,10 @@ struct ConnectOptions {
   Reconnect reconnect = {};
   // Looks at a good answer before on_open; an Error refuses it, as a failure.
   std::function<Result<Ok>(const ConnectResponse&)> on_response = {};
-  // Each attempt that comes to nothing. thread: the client's.
+  // Each attempt that comes to nothing. The same, with retry_in_ms 0, when cancel() or stop() comes
+  // while there is no connection: during an attempt, or in the pause before the next one, also
+  // after an on_close. So the end of it all is an on_close or this, with retry_in_ms 0.
+  // thread: the client's.
   std::function<void(const ConnectFailure&)> on_failure = {};
 };
 

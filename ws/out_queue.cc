@@ -6,13 +6,6 @@
 #include "core/check.h"
 
 namespace ws {
-namespace {
-
-iovec part(const std::uint8_t* bytes, std::size_t count) {
-  return {const_cast<std::uint8_t*>(bytes), count};  // iovec serves reads and writes alike
-}
-
-}  // namespace
 
 void OutQueue::push(core::SharedBytes frame, const void* topic) {
   // A queue that never runs empty must not grow at its end for ever.
@@ -55,22 +48,19 @@ void OutQueue::move_to(core::Buffer& out) {
 
 std::size_t OutQueue::front(std::span<iovec> parts) const {
   std::size_t used = 0;
-  const std::uint8_t* own = own_.bytes().data();
-  std::size_t own_left = own_.size();
+  core::ConstBytes own = own_.bytes();
   std::size_t skip = first_sent_;
   for (std::size_t i = first_; i < shared_.size() && used + 2 <= parts.size(); ++i) {
     const Shared& shared = shared_[i];
-    if (shared.own_before > 0) parts[used++] = part(own, shared.own_before);
-    own += shared.own_before;
-    own_left -= shared.own_before;
-    const core::ConstBytes rest = shared.frame.bytes().subspan(skip);
-    parts[used++] = part(rest.data(), rest.size());
+    if (shared.own_before > 0) parts[used++] = part_of(own.first(shared.own_before));
+    own = own.subspan(shared.own_before);
+    parts[used++] = part_of(shared.frame.bytes().subspan(skip));
     skip = 0;
     if (i + 1 < shared_.size()) continue;
-    if (own_left > 0 && used < parts.size()) parts[used++] = part(own, own_left);
+    if (!own.empty() && used < parts.size()) parts[used++] = part_of(own);
     return used;
   }
-  if (!has_shared() && own_left > 0) parts[used++] = part(own, own_left);
+  if (!has_shared() && !own.empty()) parts[used++] = part_of(own);
   return used;
 }
 

@@ -14,6 +14,10 @@
 
 namespace ws {
 
+inline iovec part_of(core::ConstBytes bytes) {
+  return {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};  // it serves reads, too
+}
+
 // Own bytes lie in one buffer; a shared frame is a reference that knows how many own bytes go
 // before it. thread: one. cost: no allocation in steady state.
 class OutQueue {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -126,14 +127,15 @@ struct Server::State {
   core::Result<core::Ok> fit_descriptors(std::uint32_t thread_count, std::size_t listeners);
   core::Result<core::Ok> open_listeners(std::vector<Endpoint>& endpoints);
   core::Result<core::Ok> listen(Endpoint& endpoint);
+  // false: too late for route(), topic(), watch().
+  bool sets_up() const {
+    if (shards.empty()) return true;
+    WS_MISUSE("route(), topic(), watch() and stop_on_signals() come before listen()");
+    return false;
+  }
   bool serves_this_thread() const {
     return std::find(common.shards.begin(), common.shards.end(), Shard::current()) !=
            common.shards.end();
-  }
-  void run_from(std::size_t first_shard) {
-    for (std::size_t i = first_shard; i < shards.size(); ++i) {
-      threads.emplace_back(&Shard::run, shards[i].get());
-    }
   }
   void forget_listeners() {
     common.shards.clear();
@@ -162,7 +164,7 @@ Server::~Server() {
 }
 
 void Server::route(std::string_view pattern, Handlers handlers) {
-  WS_CHECK(state_->shards.empty());
+  if (!state_->sets_up()) return;
   if (auto good = check_origins(handlers.origins); !good) state_->fault = good;
   if (!state_->common.router.add(pattern, std::move(handlers))) {
     state_->fault = core::Error("\"" + std::string(pattern) +
@@ -171,7 +173,7 @@ void Server::route(std::string_view pattern, Handlers handlers) {
 }
 
 void Server::topic(std::string_view pattern, TopicOptions options) {
-  WS_CHECK(state_->shards.empty());
+  if (!state_->sets_up()) return;
   state_->common.topic_rules.add(pattern, options);
 }
 
@@ -186,11 +188,12 @@ core::Result<core::Ok> Server::check() const {
 }
 
 void Server::watch(int fd, std::function<void()> on_readable) {
-  WS_CHECK(state_->shards.empty());
+  if (!state_->sets_up()) return;
   state_->watched.emplace_back(fd, std::move(on_readable));
 }
 
 void Server::stop_on_signals() {
+  if (!state_->sets_up()) return;
   core::Fd& event = state_->stop_event;
   event = core::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   WS_CHECK(event);
@@ -345,10 +348,31 @@ core::Result<core::Ok> Server::listen_unless_done() {
   return core::Ok{};
 }
 
+// errors: a thread cannot be started. Then nobody is served, and the server has ended.
+core::Result<core::Ok> Server::start_threads(std::size_t first_shard) {
+  const auto& shards = state_->shards;
+  for (std::size_t i = first_shard; i < shards.size(); ++i) {
+    try {
+      state_->threads.emplace_back(&Shard::run, shards[i].get());
+    } catch (const std::system_error& error) {
+      stop(0);
+      wait();
+      // Those without a thread close their listeners on this one.
+      for (std::size_t k = 0; k < shards.size(); ++k) {
+        if (k < first_shard || k >= i) shards[k]->run();
+      }
+      return core::Error("cannot start thread " + std::to_string(i + 1) + " of " +
+                             std::to_string(shards.size()) + ": " + error.code().message() +
+                             "; use fewer threads, or raise the limit (ulimit -u)",
+                         error.code().value());
+    }
+  }
+  return core::Ok{};
+}
+
 core::Result<core::Ok> Server::start() {
   if (auto done = listen_unless_done(); !done) return done;
-  state_->run_from(0);
-  return core::Ok{};
+  return start_threads(0);
 }
 
 void Server::wait() {
@@ -363,7 +387,7 @@ void Server::wait() {
 
 core::Result<core::Ok> Server::run() {
   if (auto done = listen_unless_done(); !done) return done;
-  state_->run_from(1);
+  if (auto done = start_threads(1); !done) return done;
   state_->shards[0]->run();
   wait();
   return core::Ok{};

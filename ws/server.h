@@ -1,6 +1,7 @@
 // Public. A WebSocket server: listeners, threads, routes, topics.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,7 +21,8 @@ namespace ws {
 class Client;
 struct Common;
 
-// route() as often as needed, then run(); or start() and wait().
+// route() as often as needed, then run(); or start() and wait(). What is to come before listen()
+// has no effect afterwards, and debug builds stop there.
 class Server {
  public:
   // Without listeners it serves nobody; without routes it answers 404.
@@ -53,7 +55,8 @@ class Server {
   // errors: one line naming the listener or file and the cure. Then nothing is bound.
   core::Result<core::Ok> listen();
   // Serves until stop() has run its course, on the calling thread and ServerOptions::threads - 1
-  // others. Calls listen() unless that was done, with its errors.
+  // others. Calls listen() unless that was done, with its errors. errors: also a thread that cannot
+  // be started; then the server has ended.
   core::Result<core::Ok> run();
   // The same, all on threads of its own: returns at once, and wait() waits. thread: one, and none
   // of the server's.
@@ -86,7 +89,8 @@ class Server {
   // To every subscriber of `topic`, exactly once each, and in order for each publishing thread. It
   // is encoded once, and compressed once for all subscribers that agreed on the same parameters.
   // true: on its way to every thread; false: a thread is so far behind that
-  // Limits::publish_queue_bytes wait for it, and its subscribers are left out.
+  // Limits::publish_queue_bytes wait for it, and its subscribers are left out (they are not counted
+  // in TopicStats::dropped).
   bool publish(std::string_view topic, const Message& message, SendOptions options = {});
   // Of the topics that the pattern given to topic() rules; "*": of those that none does.
   TopicStats topic_stats(std::string_view pattern) const;
@@ -102,6 +106,7 @@ class Server {
  private:
   friend class Client;
   core::Result<core::Ok> listen_unless_done();
+  core::Result<core::Ok> start_threads(std::size_t first_shard);
   Common& engine();
 
   struct State;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kRefusalsMax = 32;
 // At a stop: enough to empty a backlog of 4096, and no more for peers who go on connecting.
 constexpr int kFarewellRounds = 64;
-// Spare buffers that nobody needed for so long are freed.
+// Spare buffers that nobody needed for so long are freed; a large outbox is, that often.
 constexpr std::uint32_t kTrimMs = 1000;
 // Ids as programs know them: kind in the 3 highest bits of the index, then 8 of the shard's number,
 // then the slot or other number. On the shard itself those 8 are 0.
@@ -23,6 +23,15 @@ constexpr int kKindShift = 29;
 constexpr int kShardShift = 21;
 constexpr std::uint32_t kNumberMask = (1U << kShardShift) - 1;
 static_assert(Shard::kShardsMax == 1U << (kKindShift - kShardShift));
+
+// One large message in fragments makes the outbox as large.
+bool outbox_is_large(Shard& shard) {
+  return shard.outbox().capacity() > 4 * Shard::kOutboxBytes;
+}
+
+bool holds_spares(Shard& shard) {
+  return shard.scratch().pool.holds_memory() || outbox_is_large(shard);
+}
 
 }  // namespace
 
@@ -203,7 +212,7 @@ void Shard::wake_link(core::Id id, std::uint32_t wake) {
     return end_if_empty();
   }
   link->on_wake(wake);
-  if (scratch_.pool.holds_memory() && !trim_timer_.armed()) {
+  if (holds_spares(*this) && !trim_timer_.armed()) {
     reactor_.timers().arm(trim_timer_, reactor_.now_ms() + kTrimMs);
   }
 }
@@ -211,7 +220,9 @@ void Shard::wake_link(core::Id id, std::uint32_t wake) {
 void Shard::on_timer(core::Id id) {
   if (id == trim_timer_.owner) {
     scratch_.pool.trim();
-    if (scratch_.pool.holds_memory()) {
+    // Between the events of links it is empty.
+    if (outbox_is_large(*this)) outbox_.release();
+    if (holds_spares(*this)) {
       reactor_.timers().arm(trim_timer_, reactor_.now_ms() + kTrimMs);
     }
   } else {

@@ -207,7 +207,7 @@ class Shard {
   Dials dials_;
   core::Slab<Link> links_;
   core::TimerNode drain_timer_;
-  core::TimerNode trim_timer_;  // armed while the pool has spares
+  core::TimerNode trim_timer_;  // armed while the pool has spares, or the outbox is large
   const Link* current_link_ = nullptr;
   core::ConstBytes received_view_;
   std::uint32_t messages_left_ = 0;

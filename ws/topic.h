@@ -25,7 +25,7 @@ struct TopicOptions {
 };
 
 // Over all threads and since the start. A subscriber whose connection is open counts once for each
-// message published: in delivered or in dropped.
+// message published: in delivered or in dropped, unless publish() returned false for its thread.
 struct TopicStats {
   std::uint64_t subscriptions = 0;  // now
   std::uint64_t published = 0;      // messages

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "ws/link.h"
+#include "ws/outgoing.h"
 #include "ws/proto/encoder.h"
 
 namespace ws {
@@ -14,10 +15,6 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 bool is_prefix(std::string_view pattern) {
   return pattern.ends_with('*');
-}
-
-proto::Opcode opcode_of(MessageType type) {
-  return type == MessageType::kText ? proto::Opcode::kText : proto::Opcode::kBinary;
 }
 
 core::SharedBytes frames_of(const Message& message, core::ConstBytes payload, std::uint8_t rsv,
@@ -67,6 +64,7 @@ Publication::Publication(std::string_view topic, const Message& message, SendOpt
     : topic_(topic),
       plain_(frames_of(message, message.bytes, 0, options.frame_bytes)),
       options_(options) {
+  check_text(message);
   const std::size_t bytes = message.bytes.size();
   const bool one_frame = options.frame_bytes == 0 || bytes <= options.frame_bytes;
   if (!one_frame) payload_ = core::SharedBytes(message.bytes);

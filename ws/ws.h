@@ -23,7 +23,8 @@
 //   throws; what a handler throws is caught, logged, and closes its connection with 1011.
 // Mistakes. Debug builds (make VARIANT=debug) stop and name them with the cure: a Conn used on
 //   another thread or after its end, waiting inside a handler, text that is not UTF-8. Release
-//   builds answer kClosed, false or an Error.
+//   builds answer kClosed, false or an Error, or do nothing. Only Conn::data<T>(), which has to
+//   return an object, stops both.
 #pragma once
 
 #include "ws/client.h"

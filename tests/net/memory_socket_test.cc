@@ -174,7 +174,7 @@ TEST(MemorySocket, AClosedEndHasNoEdges) {
   pair.watch();
   ASSERT_EQ(write(pair.one, "a").bytes, 1U);
   pair.two.close();
-  EXPECT_EQ(pair.edges(), "1rh");
+  EXPECT_EQ(pair.edges(), "1rwh");
 }
 
 // --- ends ---
@@ -211,7 +211,7 @@ TEST(MemorySocket, ClosingIsAFinWhenEverythingWasRead) {
   pair.watch();
   ASSERT_EQ(write(pair.one, "bye").bytes, 3U);
   pair.one.close();
-  EXPECT_EQ(pair.edges(), "2rh");
+  EXPECT_EQ(pair.edges(), "2rwh");
   EXPECT_EQ(read(pair.two), "bye");
   EXPECT_EQ(read(pair.two), "(end)");
   EXPECT_EQ(write(pair.two, "x").state, State::kFailed);
@@ -224,7 +224,7 @@ TEST(MemorySocket, ClosingWithUnreadInputResets) {
   ASSERT_EQ(write(pair.two, "unread").bytes, 6U);
   EXPECT_EQ(pair.edges(), "2r 1r");
   pair.one.close();
-  EXPECT_EQ(pair.edges(), "2rh");
+  EXPECT_EQ(pair.edges(), "2rwh");
   EXPECT_EQ(read(pair.two), "(failed)") << "a reset overtakes what was sent before it";
   EXPECT_EQ(write(pair.two, "x").state, State::kFailed);
 }
@@ -237,7 +237,7 @@ TEST(MemorySocket, AnAbortResetsAndOvertakesEverything) {
   pair.one.abort_on_close();
   EXPECT_EQ(pair.edges(), "2rh");
   pair.one.close();
-  EXPECT_EQ(pair.edges(), "2rh");
+  EXPECT_EQ(pair.edges(), "2rwh");
   EXPECT_EQ(read(pair.two), "(failed)");
 }
 
@@ -247,7 +247,7 @@ TEST(MemorySocket, AWriterThatWaitsLearnsOfTheReadersEnd) {
   ASSERT_EQ(write(pair.one, "abc").state, State::kBlocked);
   EXPECT_EQ(pair.edges(), "2r");
   pair.two.close();
-  EXPECT_EQ(pair.edges(), "1rh");
+  EXPECT_EQ(pair.edges(), "1rwh");
   EXPECT_EQ(write(pair.one, "c").state, State::kFailed);
 }
 
@@ -256,7 +256,7 @@ TEST(MemorySocket, TheLastReadAfterThePeersCloseWakesNobody) {
   pair.watch();
   ASSERT_EQ(write(pair.one, "abc").state, State::kBlocked);
   pair.one.close();
-  EXPECT_EQ(pair.edges(), "2rh");
+  EXPECT_EQ(pair.edges(), "2rwh");
   EXPECT_EQ(read(pair.two), "ab");
   EXPECT_EQ(pair.edges(), "");
 }

@@ -141,6 +141,70 @@ TEST(ConnFlow, DrainsOncePerPassingOfTheMarks) {
   EXPECT_EQ(pair.got.size(), 3U * 135);
 }
 
+// What waits for the end of a stream is in queued_bytes(), so who waits for on_drain because of it
+// gets one; and the peer, whose message may be what ends the stream, is read from meanwhile.
+TEST(ConnFlow, WhatWaitsForTheEndOfAStreamDrainsOnceToo) {
+  Limits limits;
+  limits.queue_high_bytes = 40'000;
+  Pair pair(limits);
+  int drains = 0;
+  pair.served.on_drain = [&](Conn& conn) {
+    ++drains;
+    EXPECT_LE(conn.queued_bytes(), 10'000U);
+  };
+  pair.served.on_message = [](Conn& conn, const Message&) {
+    EXPECT_EQ(conn.end(), SendStatus::kSent);
+  };
+  pair.open();
+  for (int round = 1; round <= 2; ++round) {
+    pair.on_server([](Conn& conn) {
+      conn.begin(MessageType::kText);
+      send_1000(conn, 50);
+      EXPECT_GT(conn.queued_bytes(), 40'000U);
+    });
+    EXPECT_EQ(drains, round - 1);
+    pair.on_client([](Conn& conn) { conn.send("enough"); });
+    EXPECT_EQ(pair.queued(), 0U);
+    EXPECT_EQ(drains, round);
+  }
+  pair.on_server([](Conn& conn) {
+    conn.begin(MessageType::kText);
+    send_1000(conn, 39);
+    conn.end();
+  });
+  EXPECT_EQ(drains, 2) << "not above the mark";
+  pair.on_server([](Conn& conn) {
+    conn.begin(MessageType::kText);
+    send_1000(conn, 50);
+    conn.end();
+  });
+  EXPECT_EQ(drains, 3) << "all in one callback";
+  EXPECT_EQ(pair.got.size(), 3U * 51 + 40);
+}
+
+// The stream's own frames wait for the peer, what is behind it for the end: one passing.
+TEST(ConnFlow, AStreamAndWhatWaitsBehindItDrainTogetherOnce) {
+  Limits limits;
+  limits.queue_high_bytes = 40'000;
+  Pair pair(limits, 4'000);
+  int drains = 0;
+  pair.served.on_drain = [&](Conn&) { ++drains; };
+  pair.open();
+  pair.on_client([](Conn& conn) { conn.pause_reading(); });
+  pair.on_server([](Conn& conn) {
+    conn.begin(MessageType::kText);
+    for (int i = 0; i < 30; ++i) conn.append(std::string(1'000, 'x'));
+    send_1000(conn, 30);
+  });
+  pair.on_server([](Conn& conn) { conn.end(); });
+  EXPECT_GT(pair.queued(), 40'000U);
+  EXPECT_EQ(drains, 0);
+  pair.on_client([](Conn& conn) { conn.resume_reading(); });
+  EXPECT_EQ(pair.queued(), 0U);
+  EXPECT_EQ(drains, 1);
+  EXPECT_EQ(pair.got.size(), 31U);
+}
+
 // What on_drain sends may pass the mark again: that is another passing, not the same.
 TEST(ConnFlow, ADrainMayFillTheQueueAgain) {
   Limits limits;

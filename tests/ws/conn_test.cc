@@ -454,6 +454,8 @@ TEST(ConnMisuseDeathTest, TextThatIsNotUtf8IsNamedWithItsCure) {
   };
   EXPECT_DEATH(send_bad(false), "misuse: .*not UTF-8.*binary");
   EXPECT_DEATH(send_bad(true), "misuse: .*not UTF-8.*binary");
+  EXPECT_DEATH(Loopback().publish("t", "\xff"), "misuse: .*not UTF-8.*binary");
+  EXPECT_DEATH(Server().publish("t", "\xff"), "misuse: .*not UTF-8.*binary");
 }
 #endif
 

@@ -1,5 +1,6 @@
 // Upgrades that are decided later: Defer and Server::answer() (ws/request.h, ws/server.h).
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,6 +15,7 @@
 #include "tests/conformance/conformance.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/test_server.h"
+#include "tests/support/tls_client.h"
 
 namespace ws::test {
 namespace {
@@ -200,6 +202,26 @@ TEST_P(DeferredUpgrade, AnAnswerToOneWhoHasGoneIsHarmless) {
   server->server().answer(ConnId{0xffffffff, 7}, Accept{});
   server->server().answer(id, Accept{});
   EXPECT_EQ(Client(*next).play(Script().upgraded().bye()), "");
+}
+
+// RFC 8446 6.1: after a close_notify "any data received after a closure alert has been received
+// MUST be ignored"; here it comes with the request, and no FIN does.
+TEST(DeferredUpgradeOverTls, ACloseNotifyWithTheRequestIsAnEndToo) {
+  Limits limits;
+  limits.handshake_ms = 60'000;  // not the deadline's doing
+  for (const std::string& behind : {std::string(), text("x")}) {
+    TestServer server(Handlers{.on_upgrade = [](const ws::Request&) { return Upgrade(Defer{}); }},
+                      limits);
+    const core::Fd fd = connect_tcp(server.port(true));
+    TlsClient client;
+    ASSERT_TRUE(fd && client.handshake(fd.get()));
+    (void)client.take();
+    client.write(Request().str() + behind);
+    client.close_notify();
+    const std::string all = client.take();
+    ASSERT_EQ(::send(fd.get(), all.data(), all.size(), 0), static_cast<ssize_t>(all.size()));
+    EXPECT_TRUE(server.has_connections(0)) << behind.size();
+  }
 }
 
 TEST_P(DeferredUpgrade, MayBeAnsweredBeforeTheHookReturns) {

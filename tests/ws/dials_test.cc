@@ -215,8 +215,8 @@ TEST(Dials, WhatIsAskedForAfterAStopFails) {
 // The pause of one dial is not to be taken for a deadline of a connection (their numbers are
 // alike).
 TEST(Dials, PausesDoNotDisturbConnections) {
-  Loopback net;
   std::string log;
+  Loopback net;
   net.route("/slow", {.on_upgrade = [](const ws::Request&) { return Upgrade(Defer{}); }});
   ASSERT_TRUE(net.connect("ws://test/none", {.reconnect = {.first_ms = 1000, .attempts = 2}}, {}));
   net.run();
@@ -227,6 +227,40 @@ TEST(Dials, PausesDoNotDisturbConnections) {
   }
   net.advance(2000);
   EXPECT_EQ(log, "");
+}
+
+// "The same, with retry_in_ms 0, when cancel() or stop() comes while there is no connection".
+TEST(Dials, AStopDuringThePauseIsToldOnce) {
+  Backoff backoff({.first_ms = 1000});
+  ASSERT_EQ(backoff.failures.size(), 1U);
+  EXPECT_GT(backoff.failures[0].retry_in_ms, 0U);
+  backoff.net.stop();
+  backoff.net.run();
+  ASSERT_EQ(backoff.failures.size(), 2U);
+  EXPECT_NE(backoff.failures[1].reason.find("stopped"), std::string::npos);
+  EXPECT_EQ(backoff.failures[1].status, 0);
+  EXPECT_EQ(backoff.failures[1].attempt, 1U);
+  EXPECT_EQ(backoff.failures[1].retry_in_ms, 0U);
+  backoff.net.advance(3'600'000);
+  EXPECT_EQ(backoff.failures.size(), 2U);
+}
+
+TEST(Dials, AStopDuringAnAttemptIsToldOnce) {
+  std::vector<ConnectFailure> failures;
+  Loopback net;
+  net.route("/slow", {.on_upgrade = [](const ws::Request&) { return Upgrade(Defer{}); }});
+  ASSERT_TRUE(net.connect("ws://test/slow",
+                          {.reconnect = {.first_ms = 1},
+                           .on_failure = [&](const auto& why) { failures.push_back(why); }},
+                          {}));
+  net.run();
+  EXPECT_EQ(failures.size(), 0U);
+  net.stop();
+  net.advance(60'000);
+  ASSERT_EQ(failures.size(), 1U);
+  EXPECT_NE(failures[0].reason.find("stopped"), std::string::npos);
+  EXPECT_EQ(failures[0].attempt, 1U);
+  EXPECT_EQ(failures[0].retry_in_ms, 0U);
 }
 
 // --- why ---
@@ -402,7 +436,7 @@ TEST_P(DialsAtStage, NobodyIsWaitedForLongerThanTheDeadline) {
   waiting.expect_client_gone();
 }
 
-TEST_P(DialsAtStage, CancelEndsItWithoutAWord) {
+TEST_P(DialsAtStage, CancelEndsItAndIsToldOnce) {
   Waiting waiting(GetParam());
   Attempts attempts;
   Journal journal;
@@ -419,7 +453,11 @@ TEST_P(DialsAtStage, CancelEndsItWithoutAWord) {
   if (GetParam() != Stage::kConnecting) {
     EXPECT_FALSE(waiting.server.is_called(20)) << "it tried again";
   }
-  EXPECT_EQ(attempts.count(), 0U);
+  const ConnectFailure why = attempts.at(0);
+  expect_has(why.reason, "cancelled");
+  EXPECT_EQ(why.attempt, 1U);
+  EXPECT_EQ(why.retry_in_ms, 0U);
+  EXPECT_EQ(attempts.count(), 1U);
   EXPECT_EQ(journal.opens(), 0U);
 }
 
@@ -435,8 +473,10 @@ TEST_P(DialsAtStage, TheClientsEndDoesNotWait) {
     waiting.arrive();
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+  ASSERT_EQ(attempts.count(), 1U) << "told before the client is gone";
+  expect_has(attempts.at(0).reason, "stopped");
+  EXPECT_EQ(attempts.at(0).retry_in_ms, 0U);
   waiting.expect_client_gone();
-  EXPECT_EQ(attempts.count(), 0U);
 }
 
 // --- cancel ---
@@ -448,7 +488,7 @@ TEST(Dials, CancelOfAnOpenConnectionClosesItWith1000) {
   const std::string url = server.server().urls()[0];
   const auto id = client.connect(url, {.reconnect = {.first_ms = 1}}, journal.handlers());
   ASSERT_TRUE(id);
-  ASSERT_TRUE(eventually([&] { return server.journal().opens() == 1; }));
+  ASSERT_TRUE(eventually([&] { return server.journal().opens() + journal.opens() == 2; }));
   client.cancel(id.value());
   const auto served = server.journal().closings(1);
   ASSERT_EQ(served.size(), 1U);
@@ -473,8 +513,12 @@ TEST(Dials, CancelDuringThePauseEndsIt) {
   server.accept().send_raw("HTTP/1.1 500 No\r\n\r\n");
   EXPECT_EQ(attempts.at(0).status, 500);
   client.cancel(id.value());
+  client.cancel(id.value());  // has ended
+  expect_has(attempts.at(1).reason, "cancelled");
+  EXPECT_EQ(attempts.at(1).status, 0);
+  EXPECT_EQ(attempts.at(1).retry_in_ms, 0U);
   EXPECT_FALSE(server.is_called(100));
-  EXPECT_EQ(attempts.count(), 1U);
+  EXPECT_EQ(attempts.count(), 2U);
 }
 
 TEST(Dials, ReconnectsOverSockets) {

@@ -289,6 +289,23 @@ TEST(Loopback, ASmallPipeMakesSlowConsumers) {
   EXPECT_EQ(std::count(scene.log.begin(), scene.log.end(), 'C'), 3);
 }
 
+// As over TCP: a reset is told to who writes, too, not only to who reads.
+TEST(Loopback, WhoDoesNotReadLearnsAtOnceThatNobodyTakesItsOutput) {
+  Limits limits;
+  limits.message_bytes = 1000;
+  Scene scene({.limits = limits});
+  scene.net.set_pipe_bytes(1000);
+  scene.open();
+  // Too large a message: the client refuses it, reads away so much of it, and is gone.
+  scene.net.post(scene.served, [](Conn& conn) {
+    conn.pause_reading();
+    conn.send(std::string(200'000, 'x'));
+  });
+  scene.net.run();
+  EXPECT_NE(scene.log.find("0:Cclose1009/protocol"), std::string::npos) << scene.log;
+  EXPECT_NE(scene.log.find("0:Sclose1006/peer"), std::string::npos) << scene.log;
+}
+
 TEST(Loopback, APipeOfOneByteCarriesEverythingStill) {
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{7}}) {
     Loopback net;

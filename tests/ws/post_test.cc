@@ -1,5 +1,6 @@
 // Server::post(), stats(), and calls in the wrong place or twice (ws/server.h, ws/stats.h).
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -245,6 +246,21 @@ TEST(ServerMisuse, ASecondStartIsAnError) {
   EXPECT_FALSE(server.run()) << "a server runs once";
 }
 
+// "What is to come before listen() has no effect afterwards".
+TEST(ServerMisuse, SettingUpAfterListenHasNoEffect) {
+  TestServer server(Handlers{.on_message = echo});
+  server.server().route("/late", {});
+  server.server().route("bad pattern", {});
+  server.server().topic("late", {});
+  server.server().watch(0, [] { ADD_FAILURE(); });
+  server.server().stop_on_signals();
+  EXPECT_TRUE(server.server().check());
+  EXPECT_EQ(server.serves(false), "");
+  struct sigaction action {};
+  EXPECT_EQ(::sigaction(SIGTERM, nullptr, &action), 0);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
+}
+
 TEST(ServerMisuse, AWaitInAHandlerReturns) {
   std::atomic<Server*> self = nullptr;
   TestServer server({}, [&](Conn& conn, const Message& message) {
@@ -265,6 +281,17 @@ TEST(ServerMisuseDeathTest, ASecondStartIsNamed) {
   EXPECT_DEATH(twice([](Server& s) { (void)s.start(); }), "misuse: .*second time");
   EXPECT_DEATH(twice([](Server& s) { (void)s.run(); }), "misuse: .*second time");
   EXPECT_DEATH(twice([](Server& s) { (void)s.listen(); }), "misuse: .*second time");
+}
+
+TEST(ServerMisuseDeathTest, SettingUpAfterListenIsNamed) {
+  const auto late = [](auto what) {
+    Server server(one_listener());
+    if (server.listen()) what(server);
+  };
+  EXPECT_DEATH(late([](Server& s) { s.route("/", {}); }), "misuse: .*before listen");
+  EXPECT_DEATH(late([](Server& s) { s.topic("t", {}); }), "misuse: .*before listen");
+  EXPECT_DEATH(late([](Server& s) { s.watch(0, {}); }), "misuse: .*before listen");
+  EXPECT_DEATH(late([](Server& s) { s.stop_on_signals(); }), "misuse: .*before listen");
 }
 
 TEST(ServerMisuseDeathTest, AWaitInAHandlerIsNamedWithItsCure) {

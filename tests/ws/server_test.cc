@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -60,6 +63,41 @@ std::string url_of(std::uint16_t port) {
 }
 
 // --- starting ---
+
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // their memory is beyond limits
+// In a process of its own, with memory for the stacks of two threads and no more.
+template <class Start>
+[[noreturn]] void start_without_memory(Start start) {
+  ServerOptions options = listening({"ws://127.0.0.1:0"});
+  options.threads = 6;
+  Server server(options);
+  if (!server.listen()) ::_exit(1);
+  pthread_attr_t attributes;
+  std::size_t stack_bytes = 0;
+  pthread_getattr_default_np(&attributes);
+  pthread_attr_getstacksize(&attributes, &stack_bytes);
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlim_t bytes =
+      pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + 2 * stack_bytes + stack_bytes / 2;
+  const rlimit tight = {.rlim_cur = bytes, .rlim_max = bytes};
+  if (::setrlimit(RLIMIT_AS, &tight) != 0) ::_exit(2);
+  const core::Result<core::Ok> done = start(server);
+  if (done) ::_exit(3);
+  done.error().print(stderr);
+  const bool deaf = !connect_tcp(port_of(server.urls()[0]));
+  server.wait();
+  ::_exit(deaf ? 42 : 4);
+}
+
+TEST(ServerThreadsDeathTest, OneThatCannotStartIsAnErrorAndNothingIsLeft) {
+  EXPECT_EXIT(start_without_memory([](Server& server) { return server.start(); }),
+              testing::ExitedWithCode(42), "cannot start thread [23] of 6: Resource temporarily");
+  EXPECT_EXIT(start_without_memory([](Server& server) { return server.run(); }),
+              testing::ExitedWithCode(42), "cannot start thread [234] of 6: Resource temporarily");
+}
+#endif
 
 TEST(Server, NamesItsUrlsInOrderWithTheRealPorts) {
   TestServer server(listening({"wss://127.0.0.1:0", "ws://localhost:0", "ws://[::1]:0"}), {});

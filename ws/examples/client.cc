@@ -17,8 +17,9 @@ int main(int argc, char** argv) {
       .reconnect = {.first_ms = 100, .max_ms = 10'000},
       .on_failure =
           [](const ws::ConnectFailure& failure) {
-            std::cout << failure.reason << ": again in " << failure.retry_in_ms << " ms"
-                      << std::endl;
+            std::cout << failure.reason;
+            if (failure.retry_in_ms > 0) std::cout << ": again in " << failure.retry_in_ms << " ms";
+            std::cout << std::endl;
           },
   };
   const ws::Handlers handlers{
