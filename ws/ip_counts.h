@@ -5,31 +5,38 @@
 #include <map>
 #include <mutex>
 #include <string>
-#include <utility>
+#include <unordered_map>
+
+#include "core/id.h"
 
 namespace ws {
 
-// thread: any. Used at accept and at the end of a connection, and only when there is a limit.
+// thread: any. Used at accept and at the end of a connection, and only when there is a limit: the
+// connection itself has no place for what most servers do not count.
 class IpCounts {
  public:
-  using Entry = std::pair<const std::string, std::uint32_t>;
-
-  // Counts one more connection of `key`. valid: until its remove().
-  Entry* add(const std::string& key, std::uint32_t max, bool& over_limit) {
+  // Counts one more of `key`, until it is removed. returns: whether that is one above `max`.
+  bool add(core::Id connection, const std::string& key, std::uint32_t max) {
     const std::lock_guard lock(mutex_);
-    Entry& entry = *counts_.try_emplace(key, 0).first;
-    over_limit = ++entry.second > max;
-    return &entry;
+    const auto entry = counts_.try_emplace(key, 0).first;
+    entries_[connection.packed()] = entry;
+    return ++entry->second > max;
   }
 
-  void remove(Entry* entry) {
+  // Nothing happens when it is not there.
+  void remove(core::Id connection) {
     const std::lock_guard lock(mutex_);
-    if (--entry->second == 0) counts_.erase(entry->first);
+    const auto found = entries_.find(connection.packed());
+    if (found == entries_.end()) return;
+    const auto entry = found->second;
+    entries_.erase(found);
+    if (--entry->second == 0) counts_.erase(entry);
   }
 
  private:
   std::mutex mutex_;
   std::map<std::string, std::uint32_t> counts_;
+  std::unordered_map<std::uint64_t, std::map<std::string, std::uint32_t>::iterator> entries_;
 };
 
 }  // namespace ws

@@ -21,11 +21,10 @@ using proto::Event;
 using proto::Opcode;
 using TransportState = net::Transport::State;
 
-Link::Link(core::Id id, Shard& shard, net::Transport transport, IpCounts::Entry* ip, bool refuse)
+Link::Link(core::Id id, Shard& shard, net::Transport transport)
     : shard_(shard),
       transport_(std::move(transport)),
       protocol_(shard.protocol_config(proto::Role::kServer, false)),
-      ip_(ip),
       alive_ms_(static_cast<std::uint32_t>(shard.reactor().now_ms())) {
   timer_.owner = id;
   const Limits& limits = shard.limits();
@@ -34,14 +33,15 @@ Link::Link(core::Id id, Shard& shard, net::Transport transport, IpCounts::Entry*
       proto::RequestParser::Config{.head_bytes_max = limits.request_head_bytes,
                                    .target_bytes_max = limits.request_target_bytes,
                                    .headers_max = limits.request_headers});
-  opening_->refuse = refuse;
   arm(limits.handshake_ms);
 }
 
 Link::~Link() {
   if (extra_) shard_.topics().unsubscribe_all(extra_->subscriptions);
   shard_.reactor().timers().cancel(timer_);
-  if (ip_ != nullptr) shard_.common().ip_counts.remove(ip_);
+  if (shard_.limits().connections_per_ip > 0) {
+    shard_.common().ip_counts.remove(shard_.public_id(id()));
+  }
   shard_.common().connections.fetch_sub(1, std::memory_order_relaxed);
 }
 

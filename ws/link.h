@@ -13,7 +13,6 @@
 #include "net/transport.h"
 #include "ws/conn.h"
 #include "ws/handlers.h"
-#include "ws/ip_counts.h"
 #include "ws/link_extra.h"
 #include "ws/proto/protocol.h"
 #include "ws/topics.h"
@@ -27,9 +26,8 @@ class Shard;
 // kept too long can be told from a live one.
 class Link : public Conn {
  public:
-  // A server's. ip: its place in the per-address counts, null when they are off. refuse: a limit is
-  // reached, answer 503.
-  Link(core::Id id, Shard& shard, net::Transport transport, IpCounts::Entry* ip, bool refuse);
+  // A server's.
+  Link(core::Id id, Shard& shard, net::Transport transport);
   // A client's: waits for connect_to(). dial: outlives it.
   Link(core::Id id, Shard& shard, Dial& dial);
   ~Link();
@@ -45,6 +43,8 @@ class Link : public Conn {
   void drop(CloseCause cause);
   void run(const std::function<void(Conn&)>& task);  // which another thread posted
 
+  // A limit is reached: its request is answered 503.
+  void turn_away() { opening_->refuse = true; }
   // link_open.cc: the decision that on_upgrade deferred.
   void answer(Upgrade decision);
 
@@ -186,7 +186,6 @@ class Link : public Conn {
   std::unique_ptr<LinkOpening> opening_;
   std::unique_ptr<LinkExtra> extra_;
   const Handlers* handlers_ = nullptr;  // of the route or dial, once open
-  IpCounts::Entry* ip_ = nullptr;
   // Milliseconds of the reactor's clock, low 32 bits: compared by subtraction.
   std::uint32_t alive_ms_;  // the peer last sent bytes, or took queued ones
   std::uint32_t ping_ms_ = 0;
@@ -215,6 +214,6 @@ class Link : public Conn {
 };
 
 // Plus 8 of the slab: what an idle ws:// connection costs (README).
-static_assert(sizeof(Link) <= 216);
+static_assert(sizeof(Link) <= 192);
 
 }  // namespace ws

@@ -263,27 +263,23 @@ bool Shard::accept_from(Listening& listening) {
 
 void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
-  bool refuse = count > limits().connections || shutting_down_;
-  if (count > limits().connections) {
-    core::log(core::LogLevel::kWarn, "connection limit reached");
-  }
+  bool refuse = count > limits().connections;
+  if (refuse) core::log(core::LogLevel::kWarn, "connection limit reached");
   if (count > limits().connections + kRefusalsMax) {
     common_.connections.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
-  IpCounts::Entry* ip = nullptr;
-  if (const std::string key =
-          limits().connections_per_ip > 0 ? accepted.peer.ip_key() : std::string();
-      !key.empty()) {
-    bool over_limit = false;
-    ip = common_.ip_counts.add(key, limits().connections_per_ip, over_limit);
-    refuse |= over_limit;
-  }
   std::unique_ptr<tls::Session> session;
   if (listening.tls) session = std::make_unique<tls::Session>(*tls_);
   counters_.accepted.add(1);
-  Link& link = links_.emplace(*this, net::Transport(std::move(accepted.socket), std::move(session)),
-                              ip, refuse);
+  Link& link =
+      links_.emplace(*this, net::Transport(std::move(accepted.socket), std::move(session)));
+  if (limits().connections_per_ip > 0) {
+    const std::string key = accepted.peer.ip_key();
+    refuse |= !key.empty() &&
+              common_.ip_counts.add(public_id(link.id()), key, limits().connections_per_ip);
+  }
+  if (refuse) link.turn_away();
   WS_CHECK(link.id().index <= kNumberMask);  // more than 2 million on one thread
   if (!watch_socket(link.socket(), link.id())) {
     core::log(core::LogLevel::kWarn, "connection refused: epoll has no room");
@@ -311,8 +307,7 @@ void Shard::connect_in_memory(core::Id link) {
   const auto [ours, theirs] = net::MemorySockets::connect(memory_pipe_bytes_);
   common_.connections.fetch_add(1, std::memory_order_relaxed);
   counters_.accepted.add(1);
-  Link& served =
-      links_.emplace(*this, net::Transport(net::Socket(theirs), nullptr), nullptr, shutting_down_);
+  Link& served = links_.emplace(*this, net::Transport(net::Socket(theirs), nullptr));
   watch_socket(served.socket(), served.id());
   links_.find(link)->connect_by(net::Socket(ours));
 }
