@@ -43,12 +43,12 @@ Handlers Journal::handlers(OnMessage on_message) {
               },
           .on_close =
               [this](Conn& conn, const Close& why) {
-                {
-                  const std::lock_guard lock(mutex_);
-                  closings_.push_back(
-                      {conn.id().packed(), why.code, why.cause, std::string(why.reason)});
-                }
-                note(conn, 'c');
+                // As one with its event: who waits for the closing looks at the order next.
+                const std::lock_guard lock(mutex_);
+                const std::uint64_t id = conn.id().packed();
+                events_.emplace_back(id, 'c');
+                closings_.push_back({id, why.code, why.cause, std::string(why.reason)});
+                changed_.notify_all();
               }};
 }
 
