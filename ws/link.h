@@ -70,8 +70,9 @@ class Link : public Conn {
   Shard& shard() const { return shard_; }
   net::Socket& socket() { return transport_.socket(); }
 
-  // For Topics. false: not delivered (and counted so).
-  bool take_publication(Publication& publication, const Topic& topic);
+  // For Topics. at_once: better sent now than gathered for the end of the turn. false: not
+  // delivered (and counted so).
+  bool take_publication(Publication& publication, const Topic& topic, bool at_once);
   void moved_in_topic(std::size_t subscription, std::size_t place) {
     extra_->subscriptions[subscription].place = place;
   }
@@ -154,7 +155,7 @@ class Link : public Conn {
   std::size_t drop_oldest(const Topic& topic, std::size_t bytes);
   void flush_later();
   void queue_outbox();
-  void share(core::SharedBytes frames, const Topic& topic);
+  void share(core::SharedBytes frames, const Topic& topic, bool at_once);
   core::Buffer& own_queue();
   void flush_when_large();
   void note_taken(std::size_t bytes);

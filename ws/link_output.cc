@@ -168,7 +168,7 @@ void Link::flush_when_large() {
   note_queued();
 }
 
-bool Link::take_publication(Publication& publication, const Topic& topic) {
+bool Link::take_publication(Publication& publication, const Topic& topic, bool at_once) {
   if (phase_ != Phase::kOpen) return false;
   const proto::ProtocolConfig& config = protocol_.config();
   const bool only_deflate = config.deflate != nullptr && config.extension_count == 1;
@@ -192,11 +192,11 @@ bool Link::take_publication(Publication& publication, const Topic& topic) {
     frames = publication.plain();
   }
   shard_.counters().messages_sent.add(1);
-  share(std::move(frames), topic);
+  share(std::move(frames), topic, at_once);
   return true;
 }
 
-void Link::share(core::SharedBytes frames, const Topic& topic) {
+void Link::share(core::SharedBytes frames, const Topic& topic, bool at_once) {
   if (streaming_) {
     extra_->held.push(std::move(frames), &topic);
     return note_queued();
@@ -206,6 +206,15 @@ void Link::share(core::SharedBytes frames, const Topic& topic) {
     shard_.outbox().append(frames.bytes());
     if (shard_.outbox().size() >= shard_.outbox_bytes_max()) flush_outbox();
     return;
+  }
+  if (at_once && !its_turn && writable_ && !unsent()) {
+    const iovec whole = part_of(frames.bytes());
+    const std::size_t refused = write_parts({&whole, 1});
+    if (refused == 0) return;
+    const std::size_t sent = frames.size() - refused;
+    extra_->queue.push(std::move(frames), &topic);
+    extra_->queue.consume(sent);
+    return note_queued();
   }
   if (its_turn) {
     queue_outbox();

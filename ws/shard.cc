@@ -347,7 +347,7 @@ void Shard::answer(ConnId id, Upgrade decision) {
 bool Shard::publish(std::string_view topic, const Message& message, SendOptions options,
                     const Link* except) {
   const auto publication = common_.publication(topic, message, options);
-  topics_.deliver(*publication, except);
+  topics_.deliver(*publication, except, reactor_.turn());
   bool taken = true;
   for (Shard* const shard : common_.shards) {
     if (shard != this) taken &= shard->take(publication);
@@ -364,7 +364,7 @@ bool Shard::take(const std::shared_ptr<Publication>& publication) {
   }
   const bool posted = post([this, publication, bytes] {
     publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    topics_.deliver(*publication, nullptr);
+    topics_.deliver(*publication, nullptr, reactor_.turn());
   });
   if (!posted) publications_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   return posted;

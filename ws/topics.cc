@@ -139,14 +139,19 @@ void Topics::remove(std::vector<Subscription>& subscriptions, std::size_t place)
   if (topic.subscribers.empty()) topics_.erase(topics_.find(topic.name));
 }
 
-void Topics::deliver(Publication& publication, const Link* except) {
+void Topics::deliver(Publication& publication, const Link* except, std::uint64_t turn) {
   const auto found = topics_.find(publication.topic());
   if (found == topics_.end()) return;
+  if (std::exchange(turn_, turn) != turn) several_ = std::exchange(published_, 0) > 1;
+  // Where one publication comes in a turn, sending it now does without a queue and a second look at
+  // each subscriber. Where several do, each subscriber gets them by one call at the end of the
+  // turn.
+  const bool at_once = ++published_ == 1 && !several_;
   Topic& topic = *found->second;
   std::uint64_t delivered = 0;
   for (const Topic::Subscriber& subscriber : topic.subscribers) {
     if (subscriber.link == except) continue;
-    if (subscriber.link->take_publication(publication, topic)) ++delivered;
+    if (subscriber.link->take_publication(publication, topic, at_once)) ++delivered;
   }
   topic.rule->delivered.fetch_add(delivered, kRelaxed);
 }

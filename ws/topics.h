@@ -112,14 +112,17 @@ class Topics {
   bool unsubscribe(std::vector<Subscription>& subscriptions, std::string_view name);
   void unsubscribe_all(std::vector<Subscription>& subscriptions);
 
-  // To all subscribers on this shard but `except`.
-  void deliver(Publication& publication, const Link* except);
+  // To all subscribers on this shard but `except`. turn: the reactor's, now.
+  void deliver(Publication& publication, const Link* except, std::uint64_t turn);
 
  private:
   void remove(std::vector<Subscription>& subscriptions, std::size_t place);
 
   const TopicRules& rules_;
   std::unordered_map<std::string_view, std::unique_ptr<Topic>> topics_;  // keys: Topic::name
+  std::uint64_t turn_ = 0;                                               // of the last publication
+  std::uint32_t published_ = 0;                                          // in it
+  bool several_ = false;  // in the turn with publications before it
 };
 
 }  // namespace ws
