@@ -56,7 +56,7 @@ TimerWheel::TimerWheel(std::uint64_t now_ms) : now_ms_(now_ms) {
 }
 
 void TimerWheel::arm(TimerNode& node, std::uint64_t deadline_ms) {
-  if (node.armed()) unlink(node);
+  cancel(node);
   node.deadline_ms = deadline_ms;
   wake_ms_ = std::min(wake_ms_, deadline_ms);
   file(node);

@@ -47,7 +47,8 @@ class TimerWheel {
   // A lower bound of the next deadline, never later than it: kNever when nothing is armed.
   // Sleeping until then and calling advance() is correct, at worst one wake-up early per level.
   // After advance() it lies in the future unless a past deadline was armed meanwhile.
-  // cost: two comparisons, unless that time has come or a node was cancelled since it was asked.
+  // cost: two comparisons, unless that time has come, or a node was cancelled or moved since it was
+  // asked.
   std::uint64_t next_wake_ms();
 
  private:

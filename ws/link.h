@@ -41,7 +41,7 @@ class Link : public Conn {
   void shut_down(CloseCode code, CloseCause cause);
   // Ends it at once, with RST if anything is unsent.
   void drop(CloseCause cause);
-  void run(const std::function<void(Conn&)>& task);  // which another thread posted
+  void run(const std::function<void(Conn&)>& task);  // of a post()
 
   // A limit is reached: its request is answered 503.
   void turn_away() { opening_->refuse = true; }

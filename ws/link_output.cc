@@ -255,6 +255,7 @@ bool Link::admit_publication(const Topic& topic, bool shares) {
     const std::size_t dropped = drop_oldest(topic, latest ? 0 : most);
     rule.dropped.fetch_add(dropped, std::memory_order_relaxed);
     rule.delivered.fetch_sub(dropped, std::memory_order_relaxed);
+    if (drain_due_) flush_later();  // it may be below the low mark now, of which settle() tells
   }
   if (phase_ == Phase::kOpen && queued() <= (latest ? limits.queue_max_bytes : most)) return true;
   rule.dropped.fetch_add(1, std::memory_order_relaxed);

@@ -339,7 +339,7 @@ TopicStats Server::topic_stats(std::string_view pattern) const {
 core::Result<core::Ok> Server::listen_unless_done() {
   if (state_->running) {
     WS_MISUSE("Server::run() or start() a second time");
-    return core::Error("the server runs already: a Server runs once");
+    return core::Error("the server has been started before: a Server runs once");
   }
   if (state_->shards.empty()) {
     if (auto done = listen(); !done) return done;

@@ -274,10 +274,12 @@ void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   counters_.accepted.add(1);
   Link& link =
       links_.emplace(*this, net::Transport(std::move(accepted.socket), std::move(session)));
-  if (limits().connections_per_ip > 0) {
-    const std::string key = accepted.peer.ip_key();
-    refuse |= !key.empty() &&
-              common_.ip_counts.add(public_id(link.id()), key, limits().connections_per_ip);
+  if (const std::uint32_t max = limits().connections_per_ip; max > 0) {
+    if (const std::string key = accepted.peer.ip_key(); !key.empty()) {
+      const IpCounts::Place place = common_.ip_counts.add(public_id(link.id()), key, max);
+      if (place == IpCounts::Place::kNone) return links_.erase(link.id());
+      refuse |= place == IpCounts::Place::kRefused;
+    }
   }
   if (refuse) link.turn_away();
   WS_CHECK(link.id().index <= kNumberMask);  // more than 2 million on one thread

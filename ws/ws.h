@@ -9,8 +9,8 @@
 //
 // Threads. A connection lives and dies on one thread, and its handlers run there, one at a time.
 //   On that thread: everything of the Conn& that a handler is given.
-//   From anywhere:  Server::post, answer, publish, stop, stats, reload_tls; all of Client.
-//   Before listen():  route, topic, watch.
+//   From anywhere:  Server::post, answer, publish, stop, reload_tls, what counts; all of Client.
+//   Before listen():  route, topic, watch, stop_on_signals.
 //   From another thread, a connection is its ConnId: server.post(id, [](ws::Conn& c) { ... }).
 // Lifetimes. Conn&, Message, Chunk, Request, Close: until the callback returns. A ConnId for ever:
 //   once its connection is gone it names nothing, and what is done with it has no effect.
@@ -23,8 +23,8 @@
 //   throws; what a handler throws is caught, logged, and closes its connection with 1011.
 // Mistakes. Debug builds (make VARIANT=debug) stop and name them with the cure: a Conn used on
 //   another thread or after its end, waiting inside a handler, text that is not UTF-8. Release
-//   builds answer kClosed, false or an Error, or do nothing. Only Conn::data<T>(), which has to
-//   return an object, stops both.
+//   builds answer kClosed, false or an Error, or do nothing. Two stop both: Conn::data<T>(), which
+//   has to return an object, and ending a Server or Client in a handler of its own.
 #pragma once
 
 #include "ws/client.h"

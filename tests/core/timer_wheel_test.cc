@@ -177,6 +177,30 @@ TEST(TimerWheel, WakesAtMostOncePerLevelBeforeADeadline) {
   }
 }
 
+// Every time the wheel asks to be woken for until `node` has fired.
+std::vector<std::uint64_t> wakes_until_fired(TimerWheel& wheel, const TimerNode& node) {
+  std::vector<std::uint64_t> wakes;
+  while (node.armed()) {
+    wakes.push_back(wheel.next_wake_ms());
+    fired_by(wheel, wakes.back());
+  }
+  return wakes;
+}
+
+TEST(TimerWheel, ADeadlineThatMovedBackCostsNoWakeUp) {
+  for (const bool by_cancel : {false, true}) {
+    TimerWheel wheel(0);
+    TimerNode moved;
+    wheel.arm(moved, 10'000);
+    (void)wheel.next_wake_ms();
+    if (by_cancel) wheel.cancel(moved);
+    wheel.arm(moved, 30'000);
+    const auto wakes = wakes_until_fired(wheel, moved);
+    EXPECT_GT(wakes.front(), 10'000U);
+    EXPECT_EQ(wakes.back(), 30'000U);
+  }
+}
+
 TEST(TimerWheel, SurvivesJumpsOfHoursAndYears) {
   TimerWheel wheel(5);
   std::vector<TimerNode> nodes(1000);

@@ -109,6 +109,24 @@ TEST_P(ServerLimits, ConnectionsOfOneAddressBeyondItsLimitGet503) {
   EXPECT_EQ(one.play(Script().bye()), "");
 }
 
+// Silent ones hold few places, and only until they are told; nobody else is kept out by them.
+TEST_P(ServerLimits, ACrowdOfOneAddressKeepsNobodyElseOut) {
+  Limits limits;
+  limits.connections = 20;
+  limits.connections_per_ip = 2;
+  TestServer server(limits);
+  Peer one = server.peer(tls());
+  Peer two = server.peer(tls());
+  std::vector<std::unique_ptr<Stream>> crowd;
+  for (int i = 0; i < 60; ++i) crowd.push_back(Stream::open(server.port(tls()), tls()));
+  RawPeer elsewhere(connect_tcp(server.port(tls()), {.source_ip = "127.0.0.2"}), tls());
+  elsewhere.upgrade();
+  // Nor do they take the place of who leaves.
+  EXPECT_EQ(two.play(Script().bye()), "");
+  EXPECT_TRUE(eventually([&] { return server.serves(tls()).empty(); }));
+  EXPECT_EQ(one.play(Script().bye()), "");
+}
+
 // --- how much at a time ---
 
 // Handlers that stop the server's only thread at the first message, until the test says go; and the

@@ -257,6 +257,28 @@ TEST(SlowConsumers, KeepTheLatestBehindAStreamedMessage) {
   EXPECT_EQ(hall.net.topic_stats("*").dropped, 100u);
 }
 
+// What a topic drops may take the queue below the low mark, behind a streamed message too: a
+// program that waits for on_drain before it goes on with the message is told at once.
+TEST(SlowConsumers, AreToldOfTheRoomThatDroppingMade) {
+  Hall hall;
+  hall.net.topic("*", {.slow_consumer = SlowConsumer::kDropOldest});
+  int drains = 0;
+  hall.serve({.on_drain = [&](Conn&) { ++drains; }});
+  Guest& guest = hall.join("t");
+  hall.on(guest.id, [](Conn& conn) {
+    conn.begin(MessageType::kText);
+    conn.append("streamed");
+  });
+  hall.publish("t", std::string(Limits{}.queue_high_bytes + 1, 'x'));
+  EXPECT_EQ(drains, 0);
+  hall.publish("t", "small");
+  EXPECT_EQ(hall.net.topic_stats("*").dropped, 1u);
+  EXPECT_EQ(drains, 1);
+  hall.on(guest.id, [](Conn& conn) { conn.end(); });
+  EXPECT_EQ(guest.got, (Strings{"streamed", "small"}));
+  EXPECT_EQ(drains, 1);
+}
+
 // The queue of one subscriber in the words of ws/topic.h: a pipe, and what waits before it.
 class Model {
  public:
