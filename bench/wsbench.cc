@@ -163,6 +163,20 @@ struct Measured {
 
 using Count = std::function<std::uint64_t()>;
 
+template <class Worker>
+std::uint64_t total(const std::deque<Worker>& workers, std::uint64_t (Worker::*of)() const) {
+  std::uint64_t sum = 0;
+  for (const Worker& worker : workers) sum += (worker.*of)();
+  return sum;
+}
+
+template <class Worker>
+Histogram latency_of(const std::deque<Worker>& workers) {
+  Histogram all;
+  for (const Worker& worker : workers) all.merge(worker.latency());
+  return all;
+}
+
 Snapshot take_snapshot(const Options& options, const Count& count) {
   return {
       .time_ns = now_ns(),
@@ -341,22 +355,13 @@ Report run_echo(const Options& options) {
                             .slow_bytes_per_s = options.slow_rate});
     add_crowd(report, options, *crowd);
   }
-  const Count count = [&] {
-    std::uint64_t sum = 0;
-    for (const EchoWorker& worker : workers) sum += worker.messages();
-    return sum;
-  };
+  const Count count = [&] { return total(workers, &EchoWorker::messages); };
   const Measured measured = measure(options, run, workers, count, "messages");
-  Histogram latency;
-  std::uint64_t unanswered = 0;
-  for (const EchoWorker& worker : workers) {
-    latency.merge(worker.latency());
-    unanswered += worker.unanswered();
-  }
+  const std::uint64_t unanswered = total(workers, &EchoWorker::unanswered);
   report_rate(report, options, measured, "messages", "message");
   report.number("mb_per_second", "payload each way",
                 measured.count * traffic.mean_payload_bytes / 1e6 / measured.seconds, 2, "MB/s");
-  report.latency(latency);
+  report.latency(latency_of(workers));
   if (plan.rate > 0) {
     report.number("unanswered", "unanswered", static_cast<double>(unanswered), 0, "messages");
   }
@@ -375,24 +380,14 @@ Report run_churn(const Options& options) {
   for (std::uint64_t i = 0; i < options.churn; ++i) {
     workers.emplace_back(run, options.url, options.resume, i);
   }
-  const Count count = [&] {
-    std::uint64_t sum = 0;
-    for (const ChurnWorker& worker : workers) sum += worker.connections();
-    return sum;
-  };
+  const Count count = [&] { return total(workers, &ChurnWorker::connections); };
   const Measured measured = measure(options, run, workers, count, "connections");
-  Histogram latency;
-  for (const ChurnWorker& worker : workers) latency.merge(worker.latency());
   Report report;
   report_rate(report, options, measured, "connections", "connection");
-  report.latency(latency);
+  report.latency(latency_of(workers));
   if (options.resume) {
-    double resumed = 0;
-    double all = 0;
-    for (const ChurnWorker& worker : workers) {
-      resumed += static_cast<double>(worker.resumed());
-      all += static_cast<double>(worker.connections());
-    }
+    const auto resumed = static_cast<double>(total(workers, &ChurnWorker::resumed));
+    const auto all = static_cast<double>(total(workers, &ChurnWorker::connections));
     report.number("resumed", "resumed", resumed / all, 3, "of all handshakes");
   }
   report_memory(report, options);
