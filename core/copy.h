@@ -1,10 +1,31 @@
-// Internal. Copies of some KiB, faster than memcpy().
+// Public. Copies of some bytes, and of some KiB, faster than memcpy().
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace ws::core {
+
+// memcpy(), for what was just written in blocks of 16 bytes, as mask_short() does: a processor
+// hands a block from a store to a later load only if one store wrote all that is loaded, and else
+// waits until it has reached the cache. memcpy() loads 32 bytes at a time, and so waits for each.
+// in: no overlap. thread: any. cost: no allocation.
+inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t count) {
+  using Block = std::uint64_t __attribute__((vector_size(16)));
+  constexpr std::size_t kShortBytes = 128;
+  if (count < sizeof(Block) || count > kShortBytes) {
+    std::memcpy(to, from, count);
+    return;
+  }
+  Block last_block;
+  std::memcpy(&last_block, from + count - sizeof last_block, sizeof last_block);
+  std::uint8_t* const last = to + count - sizeof last_block;
+  for (; to < last; to += sizeof(Block), from += sizeof(Block)) {
+    std::memcpy(to, from, sizeof(Block));
+  }
+  std::memcpy(last, &last_block, sizeof last_block);
+}
 
 // memcpy(), for counts that are often large. The C library turns to `rep movsb` from some KiB on,
 // which has been seen (glibc 2.36, Zen 3) to copy 16 KiB in 440 ns where this takes 360; and in

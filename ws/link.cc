@@ -157,7 +157,7 @@ void Link::open(const Handlers& handlers) {
 
 // The one place where handlers run.
 template <class Callback>
-void Link::guard(Callback&& callback) {
+[[gnu::always_inline]] inline void Link::guard(Callback&& callback) {
   try {
     return callback(*this);
   } catch (...) {
@@ -175,11 +175,13 @@ void Link::decode(core::Bytes bytes) {
   core::Buffer& out = sink();
   const bool transformed = protocol_.config().extension_count > 0;
   for (;;) {
+    if (!transformed) deliver_whole_messages(bytes);
     if (messages_left == 0 || !reads()) {
       undecoded_ = true;
       if (!bytes.empty()) extra().backlog.append(bytes);
       break;
     }
+    if (bytes.empty() && protocol_.between_messages()) break;
     const Event event = protocol_.next(bytes, out);
     if (event.kind == Event::Kind::kNone) break;
     --messages_left;
@@ -187,13 +189,30 @@ void Link::decode(core::Bytes bytes) {
       shard_.spend_codec(event.payload.size());
       if (!may_decode()) messages_left = 0;
     }
-    if (event.kind == Event::Kind::kMessage) {
-      deliver(event.opcode, event.payload);
-    } else {
-      handle(event);
-    }
+    handle(event);
   }
   note_assembly();
+}
+
+// The row of them at the front. Nothing in it changes the protocol's state but a handler that
+// closes, which ends it.
+inline void Link::deliver_whole_messages(core::Bytes& bytes) {
+  if (!protocol_.between_messages() || protocol_.config().chunks) return;
+  const std::uint64_t bytes_max = protocol_.config().message_bytes_max;
+  const std::uint32_t most = shard_.messages_left();
+  std::uint32_t count = 0;
+  core::Bytes rest = bytes;  // what nobody has the address of stays in registers
+  while (phase_ == Phase::kOpen && count < most && reads()) {
+    const auto message = proto::take_whole_message(rest, bytes_max);
+    if (!message) break;
+    ++count;
+    call_on_message(message->opcode, message->payload);
+  }
+  bytes = rest;
+  if (count == 0) return;
+  assembling_ = false;
+  shard_.messages_left() -= count;
+  shard_.counters().messages_received.add(count);
 }
 
 // Compressed messages can be a thousand times the bytes that a link's budget is about, so what the
@@ -208,16 +227,7 @@ void Link::decode_backlog() {
   decode(backlog.bytes());
 }
 
-// Not inlined: the payload comes in registers. Copying it out of an event just written would stall
-// (the two halves of a span are stored apart and loaded at once), for as long as the rest of this
-// takes.
-[[gnu::noinline]] void Link::deliver(Opcode opcode, core::ConstBytes payload) {
-  assembling_ = false;
-  if (phase_ != Phase::kOpen) return;
-  shard_.counters().messages_received.add(1);
-  if (protocol_.config().chunks) [[unlikely]] {
-    return deliver_chunk({.opcode = opcode, .first = true, .last = true, .payload = payload});
-  }
+[[gnu::always_inline]] inline void Link::call_on_message(Opcode opcode, core::ConstBytes payload) {
   if (!handlers_->on_message) return;
   const Message message(type_of(opcode), payload);
   const bool large_view = payload.size() >= kDirectBytes && protocol_.header_in_front();
@@ -236,6 +246,13 @@ void Link::deliver_chunk(const Event& event) {
 
 void Link::handle(const Event& event) {
   switch (event.kind) {
+    case Event::Kind::kMessage:
+      assembling_ = false;
+      if (phase_ != Phase::kOpen) return;
+      shard_.counters().messages_received.add(1);
+      if (!protocol_.config().chunks) return call_on_message(event.opcode, event.payload);
+      return deliver_chunk(
+          {.opcode = event.opcode, .first = true, .last = true, .payload = event.payload});
     case Event::Kind::kChunk:
       if (event.last) assembling_ = false;
       if (phase_ != Phase::kOpen) return;
@@ -259,7 +276,6 @@ void Link::handle(const Event& event) {
       if (!handler || phase_ != Phase::kOpen) return;
       return guard([&](Conn& conn) { handler(conn, event.payload); });
     }
-    case Event::Kind::kMessage:
     case Event::Kind::kNone:
       return;
   }

@@ -70,8 +70,7 @@ class Link : public Conn {
   Shard& shard() const { return shard_; }
   net::Socket& socket() { return transport_.socket(); }
 
-  // For Topics. at_once: better sent now than gathered for the end of the turn. false: not
-  // delivered (and counted so).
+  // For Topics. at_once: do not gather for the end of the turn. false: not delivered, but counted.
   bool take_publication(Publication& publication, const Topic& topic, bool at_once);
   void moved_in_topic(std::size_t subscription, std::size_t place) {
     extra_->subscriptions[subscription].place = place;
@@ -102,7 +101,8 @@ class Link : public Conn {
   void decode_backlog();
   bool may_decode() const;
   bool reads() const { return !paused_ && !held_back_; }
-  void deliver(proto::Opcode opcode, core::ConstBytes payload);
+  void deliver_whole_messages(core::Bytes& bytes);
+  void call_on_message(proto::Opcode opcode, core::ConstBytes payload);
   void deliver_chunk(const proto::Event& event);
   void handle(const proto::Event& event);
   void call_on_drain();

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/buffer.h"
+#include "core/copy.h"
 #include "ws/proto/close_code.h"
 #include "ws/proto/frame.h"
 
@@ -37,8 +38,8 @@ struct FrameMarks {
 };
 
 // Appends one frame. payload: may not lie in `out`.
-inline void encode_frame(core::Buffer& out, Sender sender, FrameMarks marks,
-                         core::ConstBytes payload) {
+[[gnu::always_inline]] inline void encode_frame(core::Buffer& out, Sender sender, FrameMarks marks,
+                                                core::ConstBytes payload) {
   FrameHeader header{.payload_bytes = payload.size(),
                      .mask_key = {},
                      .opcode = marks.opcode,
@@ -48,7 +49,7 @@ inline void encode_frame(core::Buffer& out, Sender sender, FrameMarks marks,
   const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
   const std::size_t header_bytes = encode_header(room.data(), header, sender.role);
   const core::Bytes copy = room.subspan(header_bytes, payload.size());
-  if (!payload.empty()) std::memcpy(copy.data(), payload.data(), payload.size());
+  if (!payload.empty()) core::copy_short(copy.data(), payload.data(), payload.size());
   if (sender.role == Role::kClient) apply_mask(copy, header.mask_key);
   out.commit(header_bytes + payload.size());
 }

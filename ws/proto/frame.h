@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 
 #include "core/check.h"
@@ -12,6 +13,7 @@
 #include "ws/proto/error.h"
 #include "ws/proto/mask.h"
 #include "ws/proto/opcode.h"
+#include "ws/proto/utf8.h"
 
 namespace ws::proto {
 
@@ -47,6 +49,45 @@ struct HeaderStep {
 // others must be 0. errors: kReservedBits, kUnknownOpcode, kFragmentedControl, kControlTooLong,
 // kUnmaskedFrame, kMaskedFrame, kNonMinimalLength, kLengthTopBit. thread: any. cost: no allocation.
 HeaderStep decode_header(std::span<const std::uint8_t> in, Role receiver, std::uint8_t rsv_claimed);
+
+// A message of one frame, unmasked.
+struct WholeMessage {
+  Opcode opcode;  // kText (valid UTF-8) or kBinary
+  std::span<std::uint8_t> payload;
+};
+
+// Most frames are whole messages of less than 64 KiB, alone or in a row, and a server tells them by
+// their first bytes. Takes one off the front of `in` if nothing about it is unusual, in less than
+// half the time of the general way, which finds the same; else leaves `in` as it is.
+// Inlined, so that a loop keeps it all in registers. thread: any. cost: no allocation.
+[[gnu::always_inline]] inline std::optional<WholeMessage> take_whole_message(
+    std::span<std::uint8_t>& in, std::uint64_t payload_bytes_max) {
+  std::size_t header_bytes = 6;
+  if (in.size() < header_bytes) return {};
+  const auto opcode = static_cast<Opcode>(in[0] ^ kFinBit);
+  std::size_t payload_bytes = std::size_t{in[1]} - kMaskBit;  // wraps when unmasked
+  if (opcode != Opcode::kText && opcode != Opcode::kBinary) return {};
+  if (payload_bytes >= kLength16) [[unlikely]] {
+    header_bytes += 2;
+    if (payload_bytes != kLength16 || in.size() < header_bytes) return {};
+    payload_bytes = core::load_be<std::uint16_t>(&in[2]);
+    if (payload_bytes < kLength16) return {};  // not minimal
+  }
+  if (payload_bytes > payload_bytes_max) return {};
+  if (in.size() < header_bytes + payload_bytes) return {};
+
+  const std::span<std::uint8_t> payload = in.subspan(header_bytes, payload_bytes);
+  MaskKey key;
+  std::memcpy(key.bytes, &in[header_bytes - sizeof key.bytes], sizeof key.bytes);
+  if (opcode == Opcode::kBinary) {
+    apply_mask(payload, key);
+  } else if (!unmask_text(payload, key)) {
+    mask_fastest(payload.data(), payload.size(), key);  // back, for the general way to refuse
+    return {};
+  }
+  in = in.subspan(header_bytes + payload_bytes);
+  return WholeMessage{opcode, payload};
+}
 
 // Bytes encode_header() writes for a payload of that length.
 constexpr std::size_t encoded_header_bytes(std::uint64_t payload_bytes, Role sender) {

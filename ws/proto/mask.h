@@ -58,14 +58,14 @@ inline void mask_scalar(std::uint8_t* bytes, std::size_t size, MaskKey key) {
 
 // The same for short payloads, in blocks of 16 bytes: registers of that size are on every machine
 // that has SSE2 or NEON, and elsewhere the compiler makes do with two of 8.
-inline void mask_short(std::uint8_t* bytes, std::size_t size, MaskKey key) {
-  using Block = std::uint64_t __attribute__((vector_size(16)));
+[[gnu::always_inline]] inline void mask_short(std::uint8_t* bytes, std::size_t size, MaskKey key) {
+  using Block = std::uint32_t __attribute__((vector_size(16)));
   constexpr std::size_t kBlockBytes = sizeof(Block);
   if (size < kBlockBytes) return mask_scalar(bytes, size, key);
   const auto masked = [](const std::uint8_t* from, MaskKey block_key) {
     Block block;
     std::memcpy(&block, from, kBlockBytes);
-    return block ^ Block { block_key.word_twice(), block_key.word_twice() };
+    return block ^ block_key.word();
   };
   std::uint8_t* const last = bytes + size - kBlockBytes;
   const Block last_block = masked(last, key.advanced(size));
@@ -82,7 +82,7 @@ void mask_fastest(std::uint8_t* bytes, std::size_t size, MaskKey key);
 // XORs `payload` with the key, in place. The same call masks and unmasks.
 // "octet i of the transformed data is the XOR of octet i of the original data with octet at index i
 // modulo 4 of the masking key". Touches no byte outside the span. thread: any. cost: no allocation.
-inline void apply_mask(std::span<std::uint8_t> payload, MaskKey key) {
+[[gnu::always_inline]] inline void apply_mask(std::span<std::uint8_t> payload, MaskKey key) {
   // Up to here the calls that lead to a faster kernel take longer than it saves.
   constexpr std::size_t kShortBytes = 128;
   if (payload.size() <= kShortBytes) return mask_short(payload.data(), payload.size(), key);
