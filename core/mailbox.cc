@@ -23,18 +23,15 @@ Mailbox::~Mailbox() {
 }
 
 void Mailbox::close() {
-  for (;;) {
-    std::vector<Task> unrun;
-    {
-      const std::lock_guard lock(mutex_);
-      unrun.swap(inbox_);
-      has_mail_.store(false);
-      closed_ = unrun.empty();
-    }
-    if (unrun.empty()) return;
-    // Unlocked: the destructor of what a task owns may post again.
-    for (Task& task : unrun) task = Task();
+  std::vector<Task> unrun;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    unrun.swap(inbox_);
+    has_mail_.store(false);
   }
+  // Unlocked: the destructor of what a task owns may post again, and is refused.
+  for (Task& task : unrun) task = Task();
 }
 
 bool Mailbox::post(Task task) {

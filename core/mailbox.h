@@ -35,7 +35,7 @@ class Mailbox {
   // Runs what was posted before the call; what those tasks post waits for the next turn, so that a
   // task posting itself again cannot hold the turn.
   void run_all();
-  // After the last turn: destroys what has not run, and nothing waits here ever again.
+  // After the last turn: nothing is taken in any more, and what has not run is destroyed.
   void close();
 
  private:

@@ -114,7 +114,7 @@ TEST(Mailbox, DestroysUnrunTasksInOrderAlsoWhenTheyPostFromTheirDestructors) {
           : mailbox(its_mailbox), log(its_log) {}
       ~PostsWhenDestroyed() {
         log += 'p';
-        mailbox.post([trace = std::make_unique<Trace>(log, 'z')] { ADD_FAILURE(); });
+        EXPECT_FALSE(mailbox.post([trace = std::make_unique<Trace>(log, 'z')] { ADD_FAILURE(); }));
       }
       Mailbox& mailbox;
       std::string& log;
@@ -125,7 +125,7 @@ TEST(Mailbox, DestroysUnrunTasksInOrderAlsoWhenTheyPostFromTheirDestructors) {
     mailbox->post([trace = std::make_unique<Trace>(log, 'b')] { ADD_FAILURE(); });
     mailbox.reset();
   }
-  EXPECT_EQ(log, "apbz");
+  EXPECT_EQ(log, "apzb") << "refused, and destroyed with the call";
 }
 
 TEST(Mailbox, KeepsNothingOnceItIsClosed) {
