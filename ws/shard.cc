@@ -147,7 +147,8 @@ core::Result<core::Ok> Shard::add_listener(net::Listener listener, bool tls) {
   const bool added =
       listener.address().is_unix() ? reactor_.add_shared(fd, id) : reactor_.add(fd, id);
   if (!added) return core::Error("epoll refuses the listener " + listener.address().to_string());
-  listeners_.push_back(std::make_unique<Listening>(std::move(listener), tls));
+  listeners_.push_back(std::make_unique<Listening>(
+      Listening{.listener = std::move(listener), .tls = tls, .retry = {}}));
   listeners_.back()->retry.owner = id;
   return core::Ok{};
 }

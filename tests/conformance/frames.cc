@@ -323,7 +323,7 @@ void add_owed(Cases& cases) {
 
 // A header in two reads and a payload large enough to be answered from where it lies.
 void add_torn_headers(Cases& cases) {
-  for (const std::size_t size : {20'000, 60'000, 70'000}) {
+  for (const std::size_t size : {20'000u, 60'000u, 70'000u}) {
     const std::string payload = repeat("torn", size);
     const std::string whole = binary(payload);
     const std::size_t header_bytes = whole.size() - payload.size();

@@ -18,7 +18,6 @@ using State = Transfer::State;
 
 constexpr core::Id kOne{1, 1};
 constexpr core::Id kTwo{2, 1};
-constexpr std::uint32_t kEnded = core::kReadable | core::kHangup;
 
 // Two ends that close themselves, the second one watched as kTwo.
 struct Pair {

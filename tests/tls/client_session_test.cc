@@ -174,7 +174,7 @@ TEST_P(ClientSessionVersions, TalksToAServerItCanVerify) {
 TEST_P(ClientSessionVersions, TakesAnySplitOfTheStream) {
   const Context ours = server("good"), theirs = make_client(trusting());
   std::mt19937 random(3);
-  for (const std::size_t longest : {1, 7, 300}) {
+  for (const std::size_t longest : {1u, 7u, 300u}) {
     Pair pair(ours, theirs, "good.test");
     pair.run([&] { return 1 + random() % longest; });
     ASSERT_TRUE(pair.established()) << pair.client.session.failure();

@@ -353,7 +353,7 @@ TEST(FanOut, IsDecodedByOurClientWhateverWasAgreedOn) {
   for (std::size_t i = 0; i < std::size(choices); ++i) {
     clients.emplace_back(ClientOptions{.deflate = choices[i]});
     Handlers handlers = inboxes[i].handlers();
-    handlers.on_message = [&server, note = handlers.on_message](Conn& conn, const Message& m) {
+    handlers.on_message = [note = handlers.on_message](Conn& conn, const Message& m) {
       note(conn, m);
       // Every published message is answered once, which comes back.
       if (m.text().starts_with("{\"number\":7")) conn.send(event(100'000));

@@ -185,7 +185,7 @@ TEST(OutQueue, IsUsableAfterEverythingWasDropped) {
 }
 
 TEST(OutQueue, TakesAnotherOneBehindIt) {
-  for (const std::size_t sent : {0, 2, 4, 7}) {
+  for (const std::size_t sent : {0u, 2u, 4u, 7u}) {
     OutQueue queue;
     queue.own().append(bytes_of("ab"));
     queue.push(frame("<1>"), &kTopicA);
