@@ -17,7 +17,7 @@ flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,
 # A test runs once for each time it is compiled: optimising pays only where millions of streams or cuts are made, and
 # undefined behaviour is looked for in what is tested. Most of the time goes into headers, so those that all tests
 # share are compiled once, by each compiler for itself.
-slow_tests := tests/ws/deflate/% tests/conformance/%
+slow_tests := tests/ws/deflate/% tests/conformance/% %/utf8_test.cc
 test_flags = $(if $(filter file,$(origin CXXFLAGS)),-g1 $(if $(filter $(slow_tests),$<),-O1,-O0)) \
   $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$<),,-include $(precompiled))
 precompiled := $(B)/$(notdir $(lastword $(CXX))).h
@@ -110,7 +110,8 @@ build_needs := g++=g++ /usr/include/openssl/ssl.h=libssl-dev
 test_needs := $(build_needs) /usr/include/gtest/gtest.h=libgtest-dev
 client_needs := /usr/lib/python3/dist-packages/websockets=python3-websockets curl=curl
 node_needs := node=nodejs npm=npm
-install_needs := cmake=cmake pkg-config=pkgconf clang++=clang
+clang_runtime := $(firstword $(wildcard /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a) none)
+install_needs := cmake=cmake pkg-config=pkgconf clang++=clang $(clang_runtime)=libclang-rt-dev
 missing = $(strip $(foreach need,$(1),$(shell \
   command -v $(firstword $(subst =, ,$(need))) >/dev/null || [ -e $(firstword $(subst =, ,$(need))) ] || echo $(lastword $(subst =, ,$(need))))))
 sudo := $(if $(filter-out 0,$(shell id -u)),sudo)
