@@ -111,7 +111,8 @@ test_needs := $(build_needs) /usr/include/gtest/gtest.h=libgtest-dev
 client_needs := /usr/lib/python3/dist-packages/websockets=python3-websockets curl=curl
 node_needs := node=nodejs npm=npm
 clang_runtime := $(firstword $(wildcard /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a) none)
-install_needs := cmake=cmake pkg-config=pkgconf clang++=clang $(clang_runtime)=libclang-rt-dev
+install_needs := cmake=cmake pkg-config=pkgconf clang++=clang
+sanitizer_needs := $(clang_runtime)=libclang-rt-dev
 missing = $(strip $(foreach need,$(1),$(shell \
   command -v $(firstword $(subst =, ,$(need))) >/dev/null || [ -e $(firstword $(subst =, ,$(need))) ] || echo $(lastword $(subst =, ,$(need))))))
 sudo := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -131,6 +132,7 @@ test-deps:
 	-$(call install,$(client_needs))
 	-$(call install,$(node_needs))
 	-$(call install,$(install_needs))
+	-$(call install,$(sanitizer_needs))
 	-@[ -d build/clients/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix build/clients ws@8
 
 PREFIX ?= /usr/local

@@ -196,7 +196,7 @@ void Link::decode(core::Bytes bytes) {
 
 // The row of them at the front. Nothing in it changes the protocol's state but a handler that
 // closes, which ends it.
-inline void Link::deliver_whole_messages(core::Bytes& bytes) {
+void Link::deliver_whole_messages(core::Bytes& bytes) {
   if (!protocol_.between_messages() || protocol_.config().chunks) return;
   const std::uint64_t bytes_max = protocol_.config().message_bytes_max;
   const std::uint32_t most = shard_.messages_left();
@@ -206,13 +206,11 @@ inline void Link::deliver_whole_messages(core::Bytes& bytes) {
     const auto message = proto::take_whole_message(rest, bytes_max);
     if (!message) break;
     ++count;
+    shard_.counters().messages_received.add(1);
     call_on_message(message->opcode, message->payload);
   }
   bytes = rest;
-  if (count == 0) return;
-  assembling_ = false;
   shard_.messages_left() -= count;
-  shard_.counters().messages_received.add(count);
 }
 
 // Compressed messages can be a thousand times the bytes that a link's budget is about, so what the

@@ -70,7 +70,7 @@ class Link : public Conn {
   Shard& shard() const { return shard_; }
   net::Socket& socket() { return transport_.socket(); }
 
-  // For Topics. at_once: do not gather for the end of the turn. false: not delivered, but counted.
+  // For Topics. at_once: do not gather for the end of the turn. false: dropped, or not open.
   bool take_publication(Publication& publication, const Topic& topic, bool at_once);
   void moved_in_topic(std::size_t subscription, std::size_t place) {
     extra_->subscriptions[subscription].place = place;

@@ -226,6 +226,18 @@ TEST(ServerStats, CountPublishedAndStreamedMessages) {
   EXPECT_EQ(stats.bytes_sent, stats.bytes_received);
 }
 
+TEST(ServerStats, CountAMessageBeforeItsHandlerRuns) {
+  Loopback net;
+  std::vector<std::uint64_t> seen;
+  net.route("/",
+            {.on_message = [&](Conn&, auto) { seen.push_back(net.stats().messages_received); }});
+  ASSERT_TRUE(net.connect("ws://test/", {}, {.on_open = [](Conn& conn) {
+                            for (int i = 0; i < 4; ++i) conn.send("in one read");
+                          }}));
+  net.run();
+  EXPECT_EQ(seen, (std::vector<std::uint64_t>{1, 2, 3, 4}));
+}
+
 // --- calls in the wrong place, or twice ---
 
 ServerOptions one_listener() {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -117,6 +118,77 @@ TEST(DecodeHeader, RefusesTheTopBitOfA64BitLength) {
   const HeaderStep step = decode(header(0x82, 0xff, most));
   EXPECT_EQ(step.error, Error::kNone);
   EXPECT_EQ(step.header.payload_bytes, 0x7fff'ffff'ffff'ffffu);
+}
+
+// header() and a payload masked with its key, 1 2 3 4.
+Octets masked_frame(int first, std::size_t announced, std::size_t size, char letter) {
+  Octets bytes = announced < 126 ? header(first, static_cast<int>(0x80 | announced))
+                                 : header(first, 0x80 | 126,
+                                          {static_cast<std::uint8_t>(announced >> 8),
+                                           static_cast<std::uint8_t>(announced & 0xff)});
+  for (std::size_t i = 0; i < size; ++i) {
+    bytes.push_back(static_cast<std::uint8_t>(letter ^ static_cast<int>(i % 4 + 1)));
+  }
+  return bytes;
+}
+
+TEST(TakeWholeMessage, TakesOneAfterTheOtherOffTheFront) {
+  for (const std::size_t size : {0u, 1u, 15u, 16u, 64u, 125u, 126u, 128u, 129u, 5000u, 65535u}) {
+    Octets bytes = masked_frame(0x82, size, size, 'b');
+    const Octets second = masked_frame(0x81, 2, 2, 't');
+    bytes.insert(bytes.end(), second.begin(), second.end());
+    const test::GuardedCopy copy(bytes);
+    std::span<std::uint8_t> in = copy.span();
+    const auto binary = take_whole_message(in, size);
+    ASSERT_TRUE(binary) << size;
+    EXPECT_EQ(binary->opcode, Opcode::kBinary);
+    EXPECT_TRUE(std::ranges::equal(binary->payload, Octets(size, 'b'))) << size;
+    EXPECT_EQ(in.size(), second.size()) << size;
+    const auto text = take_whole_message(in, 2);
+    ASSERT_TRUE(text) << size;
+    EXPECT_EQ(text->opcode, Opcode::kText);
+    EXPECT_TRUE(std::ranges::equal(text->payload, Octets(2, 't')));
+    EXPECT_TRUE(in.empty());
+    EXPECT_FALSE(take_whole_message(in, 2));
+  }
+}
+
+// What is unusual is for another to judge, who finds every byte as it came.
+TEST(TakeWholeMessage, LeavesAllElseAsItIs) {
+  std::vector<Octets> frames{
+      masked_frame(0x02, 3, 3, 'x'),       // no FIN
+      masked_frame(0x80, 3, 3, 'x'),       // a continuation
+      masked_frame(0xc2, 3, 3, 'x'),       // RSV1
+      masked_frame(0x92, 3, 3, 'x'),       // RSV3
+      masked_frame(0x88, 3, 3, 'x'),       // Close
+      masked_frame(0x89, 3, 3, 'x'),       // Ping
+      masked_frame(0x83, 3, 3, 'x'),       // a reserved opcode
+      masked_frame(0x82, 7, 6, 'x'),       // a byte is missing
+      masked_frame(0x82, 200, 199, 'x'),   // likewise
+      masked_frame(0x82, 201, 201, 'x'),   // above the limit
+      header(0x82, 0x80 | 126, {0, 125}),  // not minimal
+      header(0x82, 0x80 | 126, {0}),       // the header is torn
+      header(0x82, 0x80 | 127, {0, 0, 0, 0, 0, 0, 0, 3}),
+      {0x82, 0x03, 'x', 'x', 'x', 'x', 'x'},  // not masked
+      {0x82, 0x7e, 0x00, 0x80, 'x', 'x', 'x'},
+      {0x82, 0x80, 1, 2, 3},
+      {0x82},
+      {},
+  };
+  // Text that is not UTF-8 at its first, some or its last byte.
+  for (const std::size_t size : {1u, 3u, 15u, 16u, 31u, 40u, 64u, 100u, 128u, 200u}) {
+    for (const std::size_t at : {std::size_t{0}, size / 2, size - 1}) {
+      frames.push_back(masked_frame(0x81, size, size, 't'));
+      frames.back()[frames.back().size() - size + at] ^= 0x80;
+    }
+  }
+  for (const Octets& frame : frames) {
+    const test::GuardedCopy copy(frame);
+    std::span<std::uint8_t> in = copy.span();
+    EXPECT_FALSE(take_whole_message(in, 200)) << frame.size();
+    EXPECT_EQ(in.data(), copy.span().data());
+    EXPECT_TRUE(std::ranges::equal(in, frame)) << frame.size();
+  }
 }
 
 TEST(EncodeHeader, WritesTheShortestLengthThatDecodesToTheSame) {
