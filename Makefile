@@ -28,8 +28,9 @@ library_objects := $(call objects,$(wildcard core/*.cc tls/*.cc net/*.cc ws/*.cc
 daemon_objects := $(call objects,$(wildcard ws/daemon/*.cc))
 test_sources := $(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tests/*/*/*.cc))
 # Threads are in core, net and the engine; what is pure or runs in a child process has none to offer.
-test_sources_tsan := $(filter-out %/tidy_test.cc tests/conformance/%_test.cc tests/tls/% tests/ws/proto/% \
-  tests/ws/deflate/% tests/ws/daemon/% tests/e2e/% %/examples_test.cc,$(test_sources))
+pure_tests := $(patsubst %,tests/core/%_test.cc,buffer buffer_pool copy cpu endian fd result slab task timer_wheel) \
+  tests/tidy_test.cc tests/conformance/%_test.cc tests/tls/% tests/ws/proto/% tests/ws/deflate/%
+test_sources_tsan := $(filter-out $(pure_tests) tests/ws/daemon/% tests/e2e/% %/examples_test.cc,$(test_sources))
 # What is installed, and the examples, are not instrumented.
 test_sources_asan := $(filter-out %/install_test.cc %/examples_test.cc,$(test_sources))
 test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
