@@ -225,7 +225,13 @@ TEST(Listener, AnIpv6LiteralLeavesIpv4Alone) {
   const Listener v6 = open_or_die(ip("::"));
   EXPECT_FALSE(client_of(ip("127.0.0.1", v6.address().port())));
   EXPECT_TRUE(client_of(ip("::1", v6.address().port())));
-  EXPECT_TRUE(Listener::open(ip("0.0.0.0", v6.address().port())));
+  // Somebody else may have that port of IPv4, but not of many.
+  bool both = false;
+  for (int i = 0; i < 50 && !both; ++i) {
+    const Listener another = open_or_die(ip("::"));
+    both = static_cast<bool>(Listener::open(ip("0.0.0.0", another.address().port())));
+  }
+  EXPECT_TRUE(both);
 }
 
 TEST(ListenerDeathTest, StarIsIpv4WhereThereIsNoIpv6) {
