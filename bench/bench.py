@@ -202,11 +202,13 @@ class Bench:
                              lambda: stack.enter_context(running(self.args, ours, None)))
         if place is not None:
             self.publishers["wsd"] = place
+        # The yardstick is started by fanout itself, beside a server that it wants to have.
+        if "wsd" in self.publishers:
+            self.publishers[YARDSTICK] = self.publishers["wsd"]
 
     def publish(self, server):
-        # The yardstick is started by fanout itself, beside a server that it wants to have.
         bare = server.name == YARDSTICK
-        port, pid = self.publishers["wsd" if bare else server.name]
+        port, pid = self.publishers[server.name]
         command = [str(self.args.build / "fanout"), "--json", "--url", f"ws://127.0.0.1:{port}",
                    "--server-pid", str(pid), *PUBLISH[2].split()]
         if bare:
@@ -216,7 +218,7 @@ class Bench:
 
     def publish_all(self):
         for server in self.servers:
-            if ("wsd" if server.name == YARDSTICK else server.name) not in self.publishers:
+            if server.name not in self.publishers:
                 continue
             result = self.attempt(PUBLISH[0], server, lambda: self.publish(server))
             if result is not None:

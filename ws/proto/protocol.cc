@@ -21,10 +21,11 @@ std::size_t room_for(std::size_t received) {
 }  // namespace
 
 Event Protocol::next(core::Bytes& in, core::Buffer& out) {
-  const auto message = between_messages() ? take_whole_message(in, config_->message_bytes_max)
-                                          : std::optional<WholeMessage>();
-  if (message) {
-    return {.kind = Event::Kind::kMessage, .opcode = message->opcode, .payload = message->payload};
+  if (between_messages()) {
+    if (const auto message = take_whole_message(in, config_->message_bytes_max)) {
+      return {
+          .kind = Event::Kind::kMessage, .opcode = message->opcode, .payload = message->payload};
+    }
   }
   if (message_delivered_) {
     config_->pool->give(message_);

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "core/buffer.h"
@@ -37,7 +36,7 @@ struct Event {
   bool last = false;
   Error error = Error::kNone;
   CloseCode code = CloseCode::kNoStatus;
-  core::ConstBytes payload{};  // valid until the next call of receive() or next()
+  core::ConstBytes payload{};  // valid until the next call of next()
 };
 
 // RFC 6455 9.1: extensions in the order of the server's answer, "the extensions listed first [...]
@@ -92,7 +91,7 @@ class Protocol {
   // as next(), for a loop that shall lose no time.
   bool between_messages() const {
     return state_ == State::kHeader && !message_open_ && !message_delivered_ && !close_written_ &&
-           !carry_ && config_->self.role == Role::kServer;
+           !carry_ && from_client();
   }
 
   // Inside a large data frame, when all that was received is used up: where its next bytes can be
