@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "core/check.h"
+#include "core/copy.h"
 
 namespace ws::net {
 
@@ -30,7 +30,7 @@ class Gather {
     std::size_t filled = 0;
     while (filled < room.size() && !parts_.empty()) {
       const core::ConstBytes piece = take(std::min(rest().size(), room.size() - filled));
-      std::memcpy(room.data() + filled, piece.data(), piece.size());
+      core::copy_large(room.data() + filled, piece.data(), piece.size());
       filled += piece.size();
       skip_empty();
     }
@@ -92,6 +92,9 @@ Transport::Input Transport::read_sealed(core::Bytes direct, Scratch& scratch) {
   Input input;
   input.state = after_read(got, ciphertext.size());
   session_->feed(ciphertext.first(got.bytes));
+  if (handshaking() && session_->pending().capacity() == 0) {
+    session_->pending() = scratch.pool.take(kRecordBytes);
+  }
 
   tls::Session::Unsealed unsealed;
   if (!direct.empty()) {
@@ -163,17 +166,17 @@ Transport::Output Transport::flush(Scratch& scratch, Push push) {
   return output;
 }
 
-bool Transport::finish(Scratch& scratch, Fin fin) {
-  WS_CHECK(!pending());
+Transport::Ended Transport::finish(Scratch& scratch, Fin fin) {
+  WS_CHECK(pending() == 0);
   if (session_) {
     session_->close_notify();
-    // Its 24 bytes fit: everything before them has left, and a socket that takes none of them is as
-    // good as gone.
-    if (flush(scratch, fin == Fin::kSend ? Push::kWithFin : Push::kNow).failed) return false;
-    session_->pending().release();
+    if (flush(scratch, fin == Fin::kSend ? Push::kWithFin : Push::kNow).failed) {
+      return Ended::kFailed;
+    }
+    if (pending() > 0) return Ended::kBlocked;
   }
   if (fin == Fin::kSend) socket_.shut_down_write();
-  return true;
+  return Ended::kYes;
 }
 
 }  // namespace ws::net

@@ -66,16 +66,17 @@ class Transport {
   Output write(std::span<const iovec> parts, Scratch& scratch, Push push = Push::kNow);
   // Sends what the session has ready: handshake answers, sealed records.
   Output flush(Scratch& scratch, Push push = Push::kNow);
-  // Sealed bytes wait for the socket.
-  bool pending() const { return session_ && !session_->pending().empty(); }
+  // Sealed bytes that wait for the socket.
+  std::size_t pending() const { return session_ ? session_->pending().size() : 0; }
 
   bool handshaking() const { return session_ && !session_->established(); }
   const tls::Session* session() const { return session_.get(); }
 
   // Ends our direction: close_notify, then FIN unless that is left to the peer for now. Only when
-  // nothing is pending. false: the connection is gone.
+  // nothing is pending. kBlocked: a part of close_notify is; flush it, then call this again.
   enum class Fin : std::uint8_t { kSend, kLater };
-  [[nodiscard]] bool finish(Scratch& scratch, Fin fin = Fin::kSend);
+  enum class Ended : std::uint8_t { kYes, kBlocked, kFailed };
+  [[nodiscard]] Ended finish(Scratch& scratch, Fin fin = Fin::kSend);
   Socket& socket() { return socket_; }
 
  private:

@@ -122,6 +122,8 @@ void Link::after_read(TransportState state) {
       return;
     case TransportState::kBlocked:
       readable_ = false;
+      // A write failed though the peer is still there: for want of memory.
+      if (broken_ && phase_ <= Phase::kClosing) drop(CloseCause::kPeer);
       return;
     case TransportState::kEnd:
       readable_ = false;
@@ -207,7 +209,7 @@ void Link::deliver_whole_messages(core::Bytes& bytes) {
     if (!message) break;
     ++count;
     shard_.counters().messages_received.add(1);
-    call_on_message(message->opcode, message->payload);
+    call_on_message(message->opcode, message->payload, true);
   }
   bytes = rest;
   shard_.messages_left() -= count;
@@ -225,10 +227,12 @@ void Link::decode_backlog() {
   decode(backlog.bytes());
 }
 
-[[gnu::always_inline]] inline void Link::call_on_message(Opcode opcode, core::ConstBytes payload) {
+// header_in_front: of the payload, where it was received.
+[[gnu::always_inline]] inline void Link::call_on_message(Opcode opcode, core::ConstBytes payload,
+                                                         bool header_in_front) {
   if (!handlers_->on_message) return;
   const Message message(type_of(opcode), payload);
-  const bool large_view = payload.size() >= kDirectBytes && protocol_.header_in_front();
+  const bool large_view = payload.size() >= kDirectBytes && header_in_front;
   if (large_view) shard_.set_received_view(payload);
   guard([&](Conn& conn) { handlers_->on_message(conn, message); });
   if (large_view) shard_.set_received_view({});
@@ -248,7 +252,9 @@ void Link::handle(const Event& event) {
       assembling_ = false;
       if (phase_ != Phase::kOpen) return;
       shard_.counters().messages_received.add(1);
-      if (!protocol_.config().chunks) return call_on_message(event.opcode, event.payload);
+      if (!protocol_.config().chunks) {
+        return call_on_message(event.opcode, event.payload, protocol_.header_in_front());
+      }
       return deliver_chunk(
           {.opcode = event.opcode, .first = true, .last = true, .payload = event.payload});
     case Event::Kind::kChunk:
@@ -340,6 +346,7 @@ void Link::lost() {
   const bool alert = transport_.session() != nullptr && !transport_.session()->failure().empty();
   if (!alert || phase_ >= Phase::kFinishing) return drop(CloseCause::kPeer);
   log_event("tls failure", transport_.session()->failure());
+  broken_ = true;
   finish(CloseCode::kAbnormal, {}, CloseCause::kTls);
 }
 
@@ -358,7 +365,7 @@ void Link::shut_down(CloseCode code, CloseCause cause) {
 
 void Link::drop(CloseCause cause) {
   if (dead()) return;
-  if (unsent()) transport_.socket().abort_on_close();
+  if (unsent() > 0) transport_.socket().abort_on_close();
   // Who began to close is the cause, however abruptly the peer leaves then.
   const bool answered = phase_ == Phase::kClosing && cause == CloseCause::kPeer;
   if (phase_ < Phase::kFinishing && !answered) close_cause_ = cause;

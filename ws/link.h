@@ -26,16 +26,13 @@ class Shard;
 // kept too long can be told from a live one.
 class Link : public Conn {
  public:
-  // A server's.
-  Link(core::Id id, Shard& shard, net::Transport transport);
+  Link(core::Id id, Shard& shard, net::Transport transport);  // a server's
   // A client's: waits for connect_to(). dial: outlives it.
   Link(core::Id id, Shard& shard, Dial& dial);
   ~Link();
 
-  // The reactor's reasons (core::Wake bits).
-  void on_wake(std::uint32_t wake);
-  // Last act before the slot is freed: on_close.
-  void reap();
+  void on_wake(std::uint32_t wake);  // the reactor's reasons (core::Wake bits)
+  void reap();                       // last act before the slot is freed: on_close
   // The program stops: Close to an open peer, 503 to one that is still asking. Not from a handler
   // of this link.
   void shut_down(CloseCode code, CloseCause cause);
@@ -43,10 +40,8 @@ class Link : public Conn {
   void drop(CloseCause cause);
   void run(const std::function<void(Conn&)>& task);  // of a post()
 
-  // A limit is reached: its request is answered 503.
-  void turn_away() { opening_->refuse = true; }
-  // link_open.cc: the decision that on_upgrade deferred.
-  void answer(Upgrade decision);
+  void turn_away() { opening_->refuse = true; }  // a limit is reached: its request is answered 503
+  void answer(Upgrade decision);                 // link_open.cc: what on_upgrade deferred
 
   // link_connect.cc: the client's opening.
   void connect_to(core::Result<std::vector<net::Address>> addresses);
@@ -87,8 +82,7 @@ class Link : public Conn {
     kOpen,       // messages
     kClosing,    // our Close is out, the peer's is awaited
     kFinishing,  // nothing more to say: what is queued goes out, then FIN; input is thrown away
-    kLingering,  // FIN is out; input is thrown away until the peer's FIN, so that no RST overtakes
-                 // our last bytes
+    kLingering,  // FIN is out; input is thrown away until the peer's FIN (finish_output() says why)
     kDead,       // waits for the reap
   };
   // link.cc: input and phases
@@ -102,7 +96,7 @@ class Link : public Conn {
   bool may_decode() const;
   bool reads() const { return !paused_ && !held_back_; }
   void deliver_whole_messages(core::Bytes& bytes);
-  void call_on_message(proto::Opcode opcode, core::ConstBytes payload);
+  void call_on_message(proto::Opcode opcode, core::ConstBytes payload, bool header_in_front);
   void deliver_chunk(const proto::Event& event);
   void handle(const proto::Event& event);
   void call_on_drain();
@@ -162,7 +156,12 @@ class Link : public Conn {
   void drain_queue();
   void settle();
   void finish_output();
-  bool unsent() const { return queued_bytes() > 0 || transport_.pending(); }
+  void write_failed();
+  void discard_queue();
+  std::size_t unsent() const { return queued_bytes() + transport_.pending(); }
+  // What is said now goes behind older bytes. (What TLS has ready and nobody tried to send goes out
+  // together with it.)
+  bool waits() const { return queued_bytes() > 0 || (!writable_ && transport_.pending() > 0); }
   std::size_t queued_bytes() const { return extra_ ? extra_->queue.size() : 0; }
 
   // link_timer.cc: deadlines
@@ -198,9 +197,10 @@ class Link : public Conn {
   Phase phase_ = Phase::kOpening;
   bool client_ : 1 = false;
   bool plain_ : 1 = false;       // a server's, without extensions
-  bool readable_ : 1 = false;    // an edge came and EAGAIN has not followed yet
+  bool readable_ : 1 = false;    // an edge came, and no EAGAIN or short read since
   bool writable_ : 1 = true;     // no EAGAIN since the last edge
   bool hangup_ : 1 = false;      // the peer's FIN or a reset is in the socket: read up to it
+  bool broken_ : 1 = false;      // nothing more can be sent but what TLS has sealed
   bool ready_ : 1 = false;       // in the reactor's ready list
   bool dirty_ : 1 = false;       // in its dirty list
   bool paused_ : 1 = false;      // the queue passed the high mark and is not below the low mark yet

@@ -46,7 +46,7 @@ std::size_t Link::staged() const {
 std::size_t Link::queued() const {
   const std::size_t kept = extra_ ? extra_->queue.size() + extra_->held.size() : 0;
   // Where older bytes wait, what is staged will wait behind them.
-  return unsent() ? kept + staged() : kept;
+  return waits() ? kept + staged() : kept;
 }
 
 // Whether one more message may be sent; if not, the peer is too slow to be kept.
@@ -60,7 +60,7 @@ bool Link::has_room() {
 inline bool Link::sends_at_once(core::ConstBytes payload, SendOptions options) {
   const bool whole = options.frame_bytes == 0 || payload.size() <= options.frame_bytes;
   return phase_ == Phase::kOpen && plain_ && !streaming_ && whole &&
-         payload.size() < Link::kDirectBytes && shard_.current_link() == this && !unsent();
+         payload.size() < Link::kDirectBytes && shard_.current_link() == this && !waits();
 }
 
 SendStatus Link::send_message(proto::Opcode opcode, core::ConstBytes payload, SendOptions options) {
@@ -109,7 +109,7 @@ SendStatus Link::send_message(proto::Opcode opcode, core::ConstBytes payload, Se
 SendStatus Link::send_encoded(proto::Opcode opcode, std::uint8_t rsv, core::ConstBytes payload,
                               std::size_t frame_bytes) {
   const bool its_turn = shard_.current_link() == this;
-  const bool direct = its_turn && !unsent();
+  const bool direct = its_turn && !waits();
   const bool in_one_frame = frame_bytes == 0 || payload.size() <= frame_bytes;
   if (direct && in_one_frame && !client_ && !streaming_ && payload.size() >= Link::kDirectBytes)
     return send_direct(opcode, rsv, payload);
@@ -138,7 +138,7 @@ SendStatus Link::stream_frame(proto::FrameMarks marks, core::ConstBytes payload)
   extra();
   streaming_ = !marks.fin;
   const bool its_turn = shard_.current_link() == this;
-  const bool direct = its_turn && !unsent();
+  const bool direct = its_turn && !waits();
   if (marks.fin) {
     shard_.counters().messages_sent.add(1);
     if (direct) {
@@ -158,7 +158,7 @@ SendStatus Link::send_ping(core::ConstBytes payload) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
   if (!has_room()) return SendStatus::kDropped;
   proto::encode_frame(sink(), protocol_.config().self, proto::Opcode::kPing, payload);
-  return shard_.current_link() == this && !unsent() ? SendStatus::kSent : SendStatus::kQueued;
+  return shard_.current_link() == this && !waits() ? SendStatus::kSent : SendStatus::kQueued;
 }
 
 // What other links, threads and timers have for this one leaves at the end of the turn, in one
@@ -202,12 +202,12 @@ void Link::share(core::SharedBytes frames, const Topic& topic, bool at_once) {
     return note_queued();
   }
   const bool its_turn = shard_.current_link() == this;
-  if (its_turn && !unsent()) {
+  if (its_turn && !waits()) {
     shard_.outbox().append(frames.bytes());
     if (shard_.outbox().size() >= shard_.outbox_bytes_max()) flush_outbox();
     return;
   }
-  if (at_once && !its_turn && writable_ && !unsent()) {
+  if (at_once && !its_turn && writable_ && !waits()) {
     const iovec whole = part_of(frames.bytes());
     const std::size_t refused = write_parts({&whole, 1});
     if (refused == 0) return;
@@ -318,19 +318,34 @@ inline net::Transport::Push Link::push() const {
 }
 
 // One system call for all parts. Returns how many bytes, counted from the end, the socket did not
-// take.
+// take; 0 of a connection that broke.
 std::size_t Link::write_parts(std::span<const iovec> parts) {
+  if (broken_) return 0;
   std::size_t refused = 0;
   for (const iovec& p : parts) refused += p.iov_len;
   const net::Transport::Output output = transport_.write(parts, shard_.scratch(), push());
   shard_.counters().bytes_sent.add(output.bytes);
   if (output.failed) {
-    drop(CloseCause::kPeer);
+    write_failed();
     return 0;
   }
   refused -= output.bytes;
-  if (refused > 0 || transport_.pending()) writable_ = false;
+  if (refused > 0 || transport_.pending() > 0) writable_ = false;
   return refused;
+}
+
+// What the peer said before it left, its Close among it, is still there to be read.
+void Link::write_failed() {
+  const bool listens = phase_ == Phase::kOpen || phase_ == Phase::kClosing;
+  if (!listens || held_back_) return drop(CloseCause::kPeer);
+  broken_ = readable_ = hangup_ = true;
+  discard_queue();
+  make_ready();
+}
+
+void Link::discard_queue() {
+  if (extra_) extra_->queue = {};
+  paused_ = drain_due_ = false;
 }
 
 // Copies the last `count` bytes of the parts to the queue.
@@ -350,9 +365,9 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
 // What waits for end() waits for the program and not for the peer, whose next message may be what
 // ends the stream: reading goes on.
 void Link::note_queued() {
-  if (phase_ > Phase::kOpen) return;
+  if (phase_ > Phase::kOpen || broken_) return;
   const std::size_t high = shard_.limits().queue_high_bytes;
-  if (queued_bytes() > high) paused_ = true;
+  if (unsent() > high) paused_ = true;
   if (extra_ && extra_->queue.size() + extra_->held.size() > high) drain_due_ = true;
 }
 
@@ -361,7 +376,7 @@ void Link::flush_outbox() {
   if (outbox.empty()) return;
   const std::array<iovec, 1> whole{part_of(outbox.bytes())};
   // What is older goes first.
-  const std::size_t refused = unsent() ? outbox.size() : write_parts(whole);
+  const std::size_t refused = waits() ? outbox.size() : write_parts(whole);
   if (refused > 0 && !dead()) keep_unsent(whole, refused);
   outbox.clear();
 }
@@ -374,11 +389,12 @@ void Link::note_taken(std::size_t bytes) {
 }
 
 void Link::drain_queue() {
-  if (!unsent()) return;
+  if (unsent() == 0) return;
   const net::Transport::Output sealed = transport_.flush(shard_.scratch(), push());
-  if (sealed.failed) return drop(CloseCause::kPeer);
+  if (sealed.failed) return write_failed();
+  if (broken_) discard_queue();
   note_taken(sealed.sent);
-  bool took_all = !transport_.pending();
+  bool took_all = transport_.pending() == 0;
   while (took_all && queued_bytes() > 0) {
     OutQueue& queue = extra_->queue;
     std::array<iovec, kDrainParts> parts;
@@ -387,27 +403,27 @@ void Link::drain_queue() {
     for (const iovec& p : used) wanted += p.iov_len;
     const net::Transport::Output output = transport_.write(used, shard_.scratch(), push());
     shard_.counters().bytes_sent.add(output.bytes);
-    if (output.failed) return drop(CloseCause::kPeer);
+    if (output.failed) return write_failed();
     queue.consume(output.bytes);
     note_taken(output.sent);
     if (queue.own().empty()) shard_.scratch().pool.give(queue.own());
     took_all = output.bytes == wanted;
   }
-  if (unsent()) writable_ = false;
+  if (unsent() > 0) writable_ = false;
 }
 
 // The end of a link's event: everything it answered leaves in one system call, and phases that wait
 // for that move on.
 void Link::settle() {
   if (dead()) return shard_.outbox().clear();
-  if (!unsent()) protocol_.release_pong(shard_.outbox());
+  if (!waits()) protocol_.release_pong(shard_.outbox());
   flush_outbox();
   if (writable_ && !dead()) drain_queue();
   if (dead()) return;
   note_queued();
   // Low mark: a quarter of the high one, so that reading resumes in bulk.
   const std::size_t low = shard_.limits().queue_high_bytes / 4;
-  if (paused_ && queued_bytes() <= low) {
+  if (paused_ && unsent() <= low) {
     paused_ = false;
     restart_assembly();
     make_ready();
@@ -418,7 +434,7 @@ void Link::settle() {
     flush_outbox();
     if (dead()) return;
   }
-  if (phase_ == Phase::kFinishing && !unsent()) finish_output();
+  if (phase_ == Phase::kFinishing && unsent() == 0) finish_output();
 }
 
 // "the server MUST close the WebSocket connection, and SHOULD close the TCP connection immediately"
@@ -428,7 +444,15 @@ void Link::finish_output() {
   // RFC 6455 7.1.1: "when a client is instructed to do the same, it SHOULD wait for a TCP Close
   // from the server." Closing our socket after that, or after the time for it, sends the FIN.
   const auto fin = client_ ? net::Transport::Fin::kLater : net::Transport::Fin::kSend;
-  if (!transport_.finish(shard_.scratch(), fin)) return drop(CloseCause::kPeer);
+  switch (transport_.finish(shard_.scratch(), fin)) {
+    case net::Transport::Ended::kYes:
+      break;
+    case net::Transport::Ended::kBlocked:
+      writable_ = false;
+      return;
+    case net::Transport::Ended::kFailed:
+      return drop(CloseCause::kPeer);
+  }
   phase_ = Phase::kLingering;
   arm(shard_.limits().linger_ms);
   if (saw_end_) return drop(close_cause_);

@@ -69,7 +69,7 @@ std::uint32_t Link::check_keep_alive() {
   if (pinged_) {
     const std::uint32_t waited_ms = now - ping_ms_;
     if (waited_ms < limits.pong_wait_ms) return limits.pong_wait_ms - waited_ms;
-    if (unsent()) {
+    if (unsent() > 0) {
       fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
     } else {
       fail(CloseCode::kPolicyViolation, "no answer to ping", CloseCause::kTimeout);
@@ -80,7 +80,7 @@ std::uint32_t Link::check_keep_alive() {
   if (silent_ms < limits.ping_after_ms) return limits.ping_after_ms - silent_ms;
   // Behind output that waits a ping would say nothing new: taking that output is the answer we
   // want.
-  if (!unsent()) proto::encode_frame(sink(), protocol_.config().self, proto::Opcode::kPing, {});
+  if (unsent() == 0) proto::encode_frame(sink(), protocol_.config().self, proto::Opcode::kPing, {});
   pinged_ = true;
   ping_ms_ = now;
   return limits.pong_wait_ms;

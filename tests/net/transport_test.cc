@@ -33,7 +33,7 @@ struct Sealed {
       const iovec part{const_cast<char*>(flight.data()), flight.size()};
       peer.write({&part, 1});
       (void)transport.read({}, scratch);
-      while (transport.pending()) {
+      while (transport.pending() > 0) {
         EXPECT_FALSE(transport.flush(scratch).failed);
         client.receive(take_all(peer));
       }
@@ -65,7 +65,7 @@ TEST(Transport, SealedBytesThatLeaveLaterAreProgress) {
   EXPECT_EQ(first.sent, kPipeBytes);
   std::size_t sent = first.sent;
   std::size_t received = 0;
-  while (sealed.transport.pending()) {
+  while (sealed.transport.pending() > 0) {
     EXPECT_EQ(sealed.transport.flush(sealed.scratch).sent, 0U) << "nothing was taken";
     const std::string bytes = take_all(sealed.peer);
     received += bytes.size();
@@ -81,6 +81,26 @@ TEST(Transport, SealedBytesThatLeaveLaterAreProgress) {
   EXPECT_EQ(sealed.client.read(), payload);
   sealed.peer.close();
   EXPECT_TRUE(sealed.transport.write({&part, 1}, sealed.scratch).failed);
+}
+
+// RFC 8446 6.1: "Each party MUST send a "close_notify" alert before closing its write side of the
+// connection", also where the last message filled the socket to the brim.
+TEST(Transport, ACloseNotifyThatFindsNoRoomIsNotLost) {
+  constexpr std::size_t kPipeBytes = 2'000;
+  constexpr std::size_t kRecordOverheadBytes = 22;
+  Sealed sealed(kPipeBytes);
+  const std::string payload(kPipeBytes - kRecordOverheadBytes, 'x');
+  const iovec part{const_cast<char*>(payload.data()), payload.size()};
+  EXPECT_EQ(sealed.transport.write({&part, 1}, sealed.scratch).sent, kPipeBytes);
+  ASSERT_EQ(sealed.transport.pending(), 0U);
+  EXPECT_EQ(sealed.transport.finish(sealed.scratch), Transport::Ended::kBlocked);
+  EXPECT_GT(sealed.transport.pending(), 0U);
+  sealed.client.receive(take_all(sealed.peer));
+  EXPECT_FALSE(sealed.transport.flush(sealed.scratch).failed);
+  EXPECT_EQ(sealed.transport.finish(sealed.scratch), Transport::Ended::kYes);
+  sealed.client.receive(take_all(sealed.peer));
+  EXPECT_EQ(sealed.client.read(), payload);
+  EXPECT_TRUE(sealed.client.closed());
 }
 
 TEST(Transport, WithoutTlsWhatWasTakenWasSent) {

@@ -109,6 +109,43 @@ TEST_P(ServerBackpressure, StopsReadingFromAPeerThatDoesNot) {
   EXPECT_EQ(peer.exchange(4), server_close(1000));
 }
 
+// on_close says "what the peer sent", also when it is a write that first meets the reset.
+TEST_P(ServerBackpressure, WhatWasSaidBeforeAResetIsHeard) {
+  std::atomic<bool> waiting = false;
+  std::atomic<bool> heard = false;
+  ConnId id;
+  TestServer server({}, [&](Conn& conn, const Message& message) {
+    if (message.text() == "last words") {
+      heard = true;
+      return;
+    }
+    while (conn.queued_bytes() == 0) conn.send(std::string(60'000, 'x'));
+    id = conn.id();
+    waiting = true;
+  });
+  RawPeer peer = narrow_peer(server);
+  peer.queue(text("fill the queue, but not up to the mark where reading stops"));
+  peer.push(kStuckMs);
+  ASSERT_TRUE(eventually([&] { return waiting.load(); }));
+  // Its thread sleeps, so that all of it is one event.
+  std::atomic<bool> asleep = false;
+  std::atomic<bool> awake = false;
+  server.server().post(id, [&](Conn&) {
+    asleep = true;
+    eventually([&] { return awake.load(); });
+  });
+  ASSERT_TRUE(eventually([&] { return asleep.load(); }));
+  peer.queue(text("last words") + close(4000));
+  peer.push(kStuckMs);
+  peer.reset();
+  awake = true;
+  const auto closings = server.journal().closings(1);
+  ASSERT_EQ(closings.size(), 1U);
+  EXPECT_TRUE(heard);
+  EXPECT_EQ(static_cast<int>(closings[0].code), 4000);
+  EXPECT_EQ(closings[0].cause, CloseCause::kPeer);
+}
+
 // Everything owed comes, then the answer to the Close that stood behind all of it.
 TEST_P(ServerBackpressure, AnswersACloseBehindALongPipeline) {
   TestServer server;

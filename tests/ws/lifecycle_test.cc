@@ -1,7 +1,10 @@
 // What handlers see and may do: each callback once, causes and codes of every end, sends around a
 // close, exceptions (ws/conn.h; row E9).
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -250,6 +253,29 @@ TEST(ServerLifecycleOverTls, BrokenTlsIsTlsFault) {
   peer.half_close();
   expect_end(server, CloseCode::kAbnormal, CloseCause::kTls);
   EXPECT_EQ(server.serves(true), "");
+}
+
+// An answer that can no longer be sealed does not turn the alert and FIN into a reset.
+TEST(ServerLifecycleOverTls, BrokenTlsBehindAMessageEndsWithAnAlert) {
+  TestServer server;
+  RawPeer peer(connect_tcp(server.port(true)), true);
+  peer.upgrade();
+  peer.queue(text("answered, were it not for what follows"));
+  std::string bad_record = "\x17\x03\x03";
+  bad_record += std::string("\0\x20", 2) + std::string(32, 'x');
+  ASSERT_TRUE(peer.send_raw(peer.take_queued() + bad_record));
+  std::string got;
+  char room[1'000];
+  ssize_t count;
+  do {
+    pollfd readable{.fd = peer.fd(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(::poll(&readable, 1, 20'000), 1);
+    count = ::recv(peer.fd(), room, sizeof room, 0);
+    got.append(room, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+  } while (count > 0);
+  EXPECT_EQ(count, 0) << "reset";
+  EXPECT_GT(got.size(), 0U) << "the alert";
+  expect_end(server, CloseCode::kAbnormal, CloseCause::kTls);
 }
 
 TEST_P(ServerLifecycle, AHandlerMayClose) {
