@@ -97,7 +97,7 @@ check: test asan tsan
 FUZZ_S ?= 60
 fuzz: $(patsubst tests/fuzz/%.cc,build/fuzz/%,$(wildcard tests/fuzz/*.cc))
 	@for target in $^; do mkdir -p $$target.corpus && $$target -max_total_time=$(FUZZ_S) $$target.corpus || exit 1; done
-fuzz_sources := core/buffer.cc $(wildcard ws/deflate/*.cc ws/proto/http*.cc)
+fuzz_sources := core/buffer.cc core/copy.cc core/cpu.cc $(wildcard ws/deflate/*.cc ws/proto/http*.cc)
 build/fuzz/%: tests/fuzz/%.cc $(fuzz_sources) $(wildcard core/*.h ws/deflate/*.h ws/proto/*.h)
 	@mkdir -p $(@D)
 	@echo "  clang++ $<"

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/copy.h"
 
 namespace ws::core {
 
@@ -50,7 +51,7 @@ void Buffer::make_room(std::size_t count) {
 
 void Buffer::append(ConstBytes bytes) {
   if (bytes.empty()) return;
-  std::memcpy(prepare(bytes.size()).data(), bytes.data(), bytes.size());
+  copy_large(prepare(bytes.size()).data(), bytes.data(), bytes.size());
   end_ += static_cast<std::uint32_t>(bytes.size());
 }
 

@@ -23,19 +23,21 @@ class BufferPool {
       if (spare.capacity() > bytes_max) continue;
       if (best == nullptr || spare.capacity() > best->capacity()) best = &spare;
     }
-    if (best == nullptr) return {};
-    Buffer taken = std::move(*best);
-    if (best != &spares_.back()) *best = std::move(spares_.back());
-    spares_.pop_back();
-    bytes_ -= taken.capacity();
-    unused_ = std::min(unused_, spares_.size());
-    return taken;
+    return best == nullptr ? Buffer() : take_out(*best);
   }
 
   // Leaves `buffer` empty and without memory.
   void give(Buffer& buffer) {
     if (buffer.capacity() == 0) return;
     buffer.clear();
+    // Small ones, however many, do not keep out the large ones, which are dear to make.
+    if (spares_.size() == kSparesMax) {
+      const auto less = [](const Buffer& a, const Buffer& b) {
+        return a.capacity() < b.capacity();
+      };
+      Buffer& smallest = *std::min_element(spares_.begin(), spares_.end(), less);
+      if (less(smallest, buffer)) take_out(smallest).release();
+    }
     if (bytes_ + buffer.capacity() > kBytesMax || spares_.size() == kSparesMax) {
       buffer.release();
       return;
@@ -57,6 +59,15 @@ class BufferPool {
  private:
   static constexpr std::size_t kBytesMax = 64 * 1024 * 1024;  // 64 messages of 1 MiB
   static constexpr std::size_t kSparesMax = 64;
+
+  Buffer take_out(Buffer& spare) {
+    Buffer taken = std::move(spare);
+    if (&spare != &spares_.back()) spare = std::move(spares_.back());
+    spares_.pop_back();
+    bytes_ -= taken.capacity();
+    unused_ = std::min(unused_, spares_.size());
+    return taken;
+  }
 
   std::vector<Buffer> spares_;
   std::size_t bytes_ = 0;

@@ -48,8 +48,10 @@ __attribute__((target("avx2"))) void copy_avx2(std::uint8_t* to, const std::uint
 
 void copy_large(std::uint8_t* to, const std::uint8_t* from, std::size_t count) {
 #if defined(__SSE2__)
-  static const bool avx2 = cpu_features().avx2;
-  if (count > kSmallBytes && avx2) return copy_avx2(to, from, count);
+  if (count > kSmallBytes) {
+    static const bool avx2 = cpu_features().avx2;
+    if (avx2) return copy_avx2(to, from, count);
+  }
 #endif
   std::memcpy(to, from, count);
 }

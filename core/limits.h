@@ -1,4 +1,5 @@
-// Public. Every maximum in one place: no queue, buffer, header block or message is without one.
+// Public. Every maximum that a program can set: no queue, buffer, header block or message is
+// without one.
 #pragma once
 
 #include <cstdint>

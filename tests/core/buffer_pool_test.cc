@@ -63,6 +63,21 @@ TEST(BufferPool, KeepsAtMost64MebibytesAnd64Buffers) {
   EXPECT_EQ(count_of(pool), 64);
 }
 
+TEST(BufferPool, PrefersLargeOnesWhenFull) {
+  BufferPool pool;
+  for (int i = 0; i < 64; ++i) {
+    Buffer small = with_room(16);
+    pool.give(small);
+  }
+  Buffer large = with_room(100'000);
+  pool.give(large);
+  Buffer tiny = with_room(8);
+  pool.give(tiny);
+  EXPECT_EQ(pool.take(kAny).capacity(), 100'000u);
+  EXPECT_EQ(pool.take(kAny).capacity(), 16u);
+  EXPECT_EQ(count_of(pool), 62);
+}
+
 TEST(BufferPool, TrimFreesWhatNobodyTookSinceTheLastTrim) {
   BufferPool pool;
   for (int i = 0; i < 3; ++i) {

@@ -57,7 +57,7 @@ Outcome parse(Bytes in, const typename Parser::Config& config, std::size_t piece
   WS_CHECK(outcome.consumed <= config.head_bytes_max);
   WS_CHECK(parser.head().headers.size() <= config.headers_max);
   outcome.text += first_line(parser.head());
-  for (const Header& header : parser.head().headers) {
+  for (const ws::Header& header : parser.head().headers) {
     WS_CHECK(is_token(header.name));
     WS_CHECK(trim_blanks(header.value) == header.value);
     WS_CHECK(header.value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos);

@@ -147,11 +147,11 @@ TEST_F(ContextTest, ChoosesTheCipherByItsOwnPreference) {
 }
 
 TEST(ContextDeathTest, PrefersChaCha20WithoutAesInstructions) {
-  // A process of its own, as the processor is asked once.
+  // A process of its own, with the environment of the moment, as the processor is asked once.
   GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("WS_DISABLE_CPU", "aes", 1);
   EXPECT_EXIT(
       {
-        ::setenv("WS_DISABLE_CPU", "aes", 1);
         TlsPair newer(make({}));
         newer.run();
         TlsPair older(make({}), {.version = kTls12});
@@ -161,6 +161,7 @@ TEST(ContextDeathTest, PrefersChaCha20WithoutAesInstructions) {
         std::exit(chacha ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
+  ::unsetenv("WS_DISABLE_CPU");
 }
 
 TEST_P(ContextVersions, UsesX25519) {
