@@ -15,7 +15,7 @@
 namespace ws {
 
 enum class SendStatus : std::uint8_t {
-  kSent,     // given to the kernel, or will be at the end of this callback
+  kSent,     // given to the kernel, or will be at the end of this callback; nothing waits before it
   kQueued,   // it waits, in order, until the peer takes what was sent before. Go on sending while
              // queued_bytes() is at most Limits::queue_high_bytes, then wait for on_drain
   kDropped,  // the queue is at its maximum: not sent, the connection is being closed with 1013

@@ -50,7 +50,7 @@ class Loopback {
 
   // Until nothing moves any more.
   void run();
-  // Lets so much time pass, in steps of at most 1 ms as far as anything is due, and runs.
+  // Lets so much time pass, in steps to whatever is due next, and runs.
   void advance(std::uint32_t ms);
 
   // How many bytes each direction of a connection made from here on holds that its reader has not

@@ -16,7 +16,7 @@ namespace ws {
 
 // Names a connection beyond a callback, also from other threads. Once the connection is gone it is
 // stale: whatever it is used for then has no effect. No other connection of the same server or
-// client ever has it.
+// client has it, until the one slot has seen 2^32 of them.
 using ConnId = core::Id;
 
 // A request for an upgrade, or for a page. Everything is as it was sent: nothing is

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/thrown.h"
 
 namespace ws {
 
@@ -33,6 +34,14 @@ bool holds_spares(Shard& shard) {
   return shard.scratch().pool.holds_memory() || outbox_is_large(shard);
 }
 
+void call_watch(const std::function<void()>& on_readable) {
+  try {
+    on_readable();
+  } catch (...) {
+    core::log(core::LogLevel::kError, "on_readable threw", {{"what", core::thrown()}});
+  }
+}
+
 }  // namespace
 
 core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& deflate) {
@@ -46,10 +55,11 @@ core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& 
         std::uint64_t{limits.request_target_bytes}, std::uint64_t{limits.request_headers},
         std::uint64_t{limits.response_head_bytes}, std::uint64_t{limits.accepts_per_turn},
         std::uint64_t{limits.tls_handshakes_per_turn}, std::uint64_t{limits.link_bytes_per_turn},
-        std::uint64_t{limits.link_messages_per_turn}}) {
+        std::uint64_t{limits.link_messages_per_turn}, std::uint64_t{limits.assembly_ms}}) {
     if (limit == 0) {
       return core::Error(
-          "limits: only connections_per_ip, subscriptions, queues and times may be 0");
+          "limits: only connections_per_ip, subscriptions, queues and times but assembly_ms may be "
+          "0");
     }
   }
   if (deflate.window_bits < deflate::kWindowBitsMin ||
@@ -193,7 +203,7 @@ void Shard::on_wake(core::Id id, std::uint32_t wake) {
       return serve_listener(*listeners_[number], wake);
     case Kind::kWatch:
       // Its first event may be about writing alone.
-      if ((wake & core::kReadable) != 0) watches_[number]();
+      if ((wake & core::kReadable) != 0) call_watch(watches_[number]);
       return;
     case Kind::kTimer:
       return on_timer(id);

@@ -170,6 +170,33 @@ TEST(Server, ReadsAWatchedDescriptorInTheLoop) {
   EXPECT_EQ(got, "ab");
 }
 
+TEST(Server, SurvivesAWatchCallbackThatThrows) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  const core::Fd reader(ends[0]);
+  const core::Fd writer(ends[1]);
+  Server server(listening({"ws://127.0.0.1:0"}));
+  int calls = 0;
+  server.watch(reader.get(), [&] {
+    for (char byte; ::read(reader.get(), &byte, 1) == 1;) ++calls;
+    if (calls == 2) return server.stop();
+    EXPECT_EQ(::write(writer.get(), "b", 1), 1);
+    throw std::runtime_error("thrown by a test");
+  });
+  ASSERT_EQ(::write(writer.get(), "a", 1), 1);
+  EXPECT_TRUE(server.run());
+  EXPECT_EQ(calls, 2);
+}
+
+// Half a message would ask for the next look at it at once, for ever.
+TEST(Server, RefusesNoTimeAtAllForAMessage) {
+  ServerOptions options = listening({"ws://127.0.0.1:0"});
+  options.limits.assembly_ms = 0;
+  const auto good = Server(std::move(options)).check();
+  ASSERT_FALSE(good);
+  EXPECT_NE(good.error().message().find("assembly_ms"), std::string::npos);
+}
+
 TEST(Server, APortInUseIsNamed) {
   const net::Listener holder = open_or_die(ip("127.0.0.1"));
   const std::string url = url_of(holder.address().port());

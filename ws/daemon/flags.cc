@@ -137,7 +137,7 @@ const Flag kFlags[] = {
      add_origin},
     {"threads", "N", "event loops (default: one per core)",
      [](Draft& draft, std::string_view value) {
-       return set_number(draft.settings.server.threads, value, 1, 1024);
+       return set_number(draft.settings.server.threads, value, 1, 256);
      }},
     {"max-message", "SIZE", "largest message, such as 64k or 1MiB (default 16MiB)",
      set_max_message},

@@ -134,6 +134,7 @@ TEST(DaemonFlags, NumbersAreNumbers) {
     }
   }
   EXPECT_TRUE(has(error_of({"--threads", "0"}), "--threads"));
+  EXPECT_TRUE(has(error_of({"--threads", "257"}), "--threads")) << "more than a server can have";
   EXPECT_TRUE(has(error_of({"--max-connections", "0"}), "--max-connections"));
   EXPECT_EQ(settings_of({"--max-per-ip", "0"}).server.limits.connections_per_ip, 0U);
 }
