@@ -37,7 +37,7 @@ test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sou
 examples := $(patsubst ws/examples/%.cc,$(B)/examples/%,$(wildcard ws/examples/*.cc))
 
 .DELETE_ON_ERROR:
-.PHONY: all run test check asan tsan fuzz examples deps test-deps install uninstall clean help
+.PHONY: all libws.a wsd run test check asan tsan fuzz examples deps test-deps install uninstall clean help
 .SECONDARY:
 
 all: libws.a wsd

@@ -41,8 +41,9 @@ std::uint32_t wake_reasons(std::uint32_t events) {
   std::uint32_t wake = 0;
   if (events & EPOLLIN) wake |= kReadable;
   if (events & EPOLLOUT) wake |= kWritable;
-  // The peer's last bytes may still wait: the owner reads to end of file before it closes.
-  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) wake |= kHangup | kReadable;
+  // The peer's last bytes may still wait: the owner reads to end of file before it closes. And a
+  // read stops short at urgent data (tcp(7)), though more is there.
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) wake |= kHangup | kReadable;
   return wake;
 }
 
@@ -73,7 +74,7 @@ Reactor::Reactor(void* owner, Dispatch dispatch)
 
 bool Reactor::add(int fd, Id id) {
   WS_CHECK(id.generation != kWakeId.generation);
-  return watch(epoll_fd_.get(), fd, id, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  return watch(epoll_fd_.get(), fd, id, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 bool Reactor::add_shared(int fd, Id id) {

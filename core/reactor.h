@@ -17,7 +17,8 @@ namespace ws::core {
 enum Wake : std::uint32_t {
   kReadable = 1,  // bytes, a connection to accept, or end of file
   kWritable = 2,  // the socket takes bytes again
-  kHangup = 4,    // the peer stopped sending (RDHUP, HUP or ERR): read to end of file, then close
+  kHangup = 4,    // the peer stopped sending (RDHUP, HUP or ERR): read to end of file, then close.
+                  // Or sent urgent data (PRI). Either way a short read has not read everything
   kResume = 8,    // it asked for another turn with make_ready()
   kTimer = 16,    // its TimerNode fired
   kFlush = 32,    // end of turn after mark_dirty()
@@ -35,8 +36,8 @@ class Reactor {
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
-  // The one epoll_ctl of a descriptor's life (IN|OUT|RDHUP|ET); closing the descriptor removes it.
-  // false: the kernel has no memory or watch left for it (errno says which).
+  // The one epoll_ctl of a descriptor's life (IN|PRI|OUT|RDHUP|ET); closing the descriptor removes
+  // it. false: the kernel has no memory or watch left for it (errno says which).
   [[nodiscard]] bool add(int fd, Id id);
   // A listening descriptor that other reactors watch too: one waiter is woken per connection
   // (IN|ET|EXCLUSIVE).

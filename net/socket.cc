@@ -1,7 +1,9 @@
 #include "net/socket.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -136,6 +138,13 @@ void Socket::close() {
 void Socket::shut_down_write() {
   if (memory_ != 0) return MemorySockets::shut_down_write(memory_);
   ::shutdown(fd_.get(), SHUT_WR);  // fails only when the peer is gone, which the next read tells
+}
+
+std::size_t Socket::in_flight() const {
+  if (memory_ != 0) return 0;  // the pipe is the peer's
+  int bytes = 0;
+  WS_CHECK(::ioctl(fd_.get(), SIOCOUTQ, &bytes) == 0);
+  return static_cast<std::size_t>(bytes);
 }
 
 void Socket::abort_on_close() {

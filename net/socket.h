@@ -60,6 +60,9 @@ class Socket {
   enum class Push : std::uint8_t { kNow, kWithFin };
   Transfer write(std::span<const iovec> parts, Push push = Push::kNow);
   void shut_down_write();  // FIN
+  // Bytes written that the peer's kernel (over a Unix socket: the peer) has not taken yet. cost: a
+  // system call.
+  std::size_t in_flight() const;
   // Makes close() send RST at once and forget unsent bytes.
   void abort_on_close();
   Address peer() const;  // empty when the peer is already gone

@@ -42,7 +42,14 @@ Link::~Link() {
   if (shard_.limits().connections_per_ip > 0) {
     shard_.common().ip_counts.remove(shard_.public_id(id()));
   }
+  Common& common = shard_.common();
+  (turned_away_ ? common.refused : common.connections).fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Link::turn_away() {
+  turned_away_ = true;
   shard_.common().connections.fetch_sub(1, std::memory_order_relaxed);
+  shard_.common().refused.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Link::on_wake(std::uint32_t wake) {
@@ -101,10 +108,11 @@ void Link::read_once(std::uint32_t& bytes_left) {
   after_read(input.state);
 }
 
-// A peer may be in the middle of writing a message when it is refused or answered: so much, and a
-// little more, is read away so that no RST overtakes our last bytes. Nothing of it is kept.
+// A peer may be in the middle of writing a message when it is refused or answered: so much, and
+// what its kernel may hold, is read away so that no RST overtakes our last bytes. Nothing of it is
+// kept.
 void Link::discard_input(std::uint32_t& bytes_left) {
-  constexpr std::uint64_t kSpareBytes = 64 * 1024;
+  constexpr std::uint64_t kSpareBytes = 1024 * 1024;
   const net::Transport::Discarded discarded = transport_.discard(shard_.scratch());
   discarded_bytes_ += static_cast<std::uint32_t>(discarded.bytes);
   if (discarded_bytes_ > shard_.limits().message_bytes + kSpareBytes) return drop(close_cause_);
@@ -188,7 +196,7 @@ void Link::decode(core::Bytes bytes) {
     if (event.kind == Event::Kind::kNone) break;
     --messages_left;
     if (transformed) {
-      shard_.spend_codec(event.payload.size());
+      shard_.spend_codec(event.decoded_bytes);
       if (!may_decode()) messages_left = 0;
     }
     handle(event);
@@ -280,6 +288,7 @@ void Link::handle(const Event& event) {
       if (!handler || phase_ != Phase::kOpen) return;
       return guard([&](Conn& conn) { handler(conn, event.payload); });
     }
+    case Event::Kind::kProgress:
     case Event::Kind::kNone:
       return;
   }
@@ -325,7 +334,7 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
   }
   undecoded_ = paused_ = drain_due_ = held_back_ = streaming_ = false;
   window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  window_bytes_ = 0;
+  window_bytes_ = unsent() > 0 ? static_cast<std::uint32_t>(transport_.socket().in_flight()) : 0;
   arm(shard_.limits().close_ms);
   if (readable_) make_ready();
 }

@@ -36,12 +36,11 @@ class Link : public Conn {
   // The program stops: Close to an open peer, 503 to one that is still asking. Not from a handler
   // of this link.
   void shut_down(CloseCode code, CloseCause cause);
-  // Ends it at once, with RST if anything is unsent.
-  void drop(CloseCause cause);
+  void drop(CloseCause cause);  // ends it at once, with RST if anything is unsent
   void run(const std::function<void(Conn&)>& task);  // of a post()
 
-  void turn_away() { opening_->refuse = true; }  // a limit is reached: its request is answered 503
-  void answer(Upgrade decision);                 // link_open.cc: what on_upgrade deferred
+  void turn_away();               // a limit is reached: its request is answered 503
+  void answer(Upgrade decision);  // link_open.cc: what on_upgrade deferred
 
   // link_connect.cc: the client's opening.
   void connect_to(core::Result<std::vector<net::Address>> addresses);
@@ -168,7 +167,7 @@ class Link : public Conn {
   void arm(std::uint32_t in_ms);
   void on_timer();
   void on_opening_timer();
-  void on_flush_timer();
+  bool peer_takes();
   std::uint32_t check_keep_alive();
   std::uint32_t check_assembly();
   void note_assembly();
@@ -190,13 +189,14 @@ class Link : public Conn {
   std::uint32_t alive_ms_;  // the peer last sent bytes, or took queued ones
   std::uint32_t ping_ms_ = 0;
   std::uint32_t window_ms_ = 0;        // start of the time in which enough bytes must flow
-  std::uint32_t window_bytes_ = 0;     // of the message at that start; or taken since
+  std::uint32_t window_bytes_ = 0;     // of it then; at the end, in flight then and written since
   std::uint32_t discarded_bytes_ = 0;  // since the end of the conversation; limits are below 2 GiB
   CloseCode close_code_ = CloseCode::kAbnormal;
   CloseCause close_cause_ = CloseCause::kPeer;
   Phase phase_ = Phase::kOpening;
   bool client_ : 1 = false;
-  bool plain_ : 1 = false;       // a server's, without extensions
+  bool plain_ : 1 = false;  // a server's, without extensions
+  bool turned_away_ : 1 = false;
   bool readable_ : 1 = false;    // an edge came, and no EAGAIN or short read since
   bool writable_ : 1 = true;     // no EAGAIN since the last edge
   bool hangup_ : 1 = false;      // the peer's FIN or a reset is in the socket: read up to it

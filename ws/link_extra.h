@@ -20,7 +20,6 @@ namespace ws {
 // A server's opening; afterwards it keeps the request, where that is wanted.
 struct LinkOpening {
   std::unique_ptr<proto::RequestParser> parser;  // null: the request is kept
-  bool refuse = false;                           // a limit is reached: answer 503
   std::string bytes = {};                        // what `request` views, once the parser is gone
   Request request = {};
   Router::Match route = {};

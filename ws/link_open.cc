@@ -30,7 +30,7 @@ void Link::take_request(core::Bytes bytes) {
   if (step.state == proto::RequestParser::State::kMore) return;
   if (step.state == proto::RequestParser::State::kRefused)
     return refuse(refuse_request(step.status));
-  if (opening_->refuse || shard_.shutting_down()) {
+  if (turned_away_ || shard_.shutting_down()) {
     return refuse(refuse_request(503, opening_->parser->head().method));
   }
   const Common& common = shard_.common();

@@ -363,11 +363,12 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
 }
 
 // What waits for end() waits for the program and not for the peer, whose next message may be what
-// ends the stream: reading goes on.
+// ends the stream: reading goes on. So does a client's: what it has to say does not come of what it
+// reads, and if both ends stopped reading neither would take anything again.
 void Link::note_queued() {
   if (phase_ > Phase::kOpen || broken_) return;
   const std::size_t high = shard_.limits().queue_high_bytes;
-  if (unsent() > high) paused_ = true;
+  if (!client_ && unsent() > high) paused_ = true;
   if (extra_ && extra_->queue.size() + extra_->held.size() > high) drain_due_ = true;
 }
 
@@ -454,6 +455,8 @@ void Link::finish_output() {
       return drop(CloseCause::kPeer);
   }
   phase_ = Phase::kLingering;
+  window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
+  window_bytes_ = 0;
   arm(shard_.limits().linger_ms);
   if (saw_end_) return drop(close_cause_);
   // There may be input already that no edge will announce again.

@@ -1,6 +1,7 @@
 // A link's deadlines: one timer, armed for the nearest of them. Traffic does not re-arm it: when it
 // fires early it looks at the times written down meanwhile and goes back to sleep.
 #include <algorithm>
+#include <utility>
 
 #include "core/log.h"
 #include "ws/link.h"
@@ -27,9 +28,9 @@ void Link::on_timer() {
     case Phase::kClosing:
       return finish(close_code_, {}, CloseCause::kTimeout);
     case Phase::kFinishing:
-      return on_flush_timer();
+      return peer_takes() ? arm(shard_.limits().close_ms) : drop(close_cause_);
     case Phase::kLingering:
-      return drop(close_cause_);
+      return peer_takes() ? arm(shard_.limits().linger_ms) : drop(close_cause_);
     case Phase::kDead:
       return;
   }
@@ -44,18 +45,17 @@ void Link::on_opening_timer() {
 }
 
 // A peer that goes on taking what is owed to it, at the pace that is asked of messages, gets it
-// all.
-void Link::on_flush_timer() {
-  const Limits& limits = shard_.limits();
+// all. What our kernel holds counts as owed: it may be megabytes, and makes no edge before a third
+// of them is gone. FIN stands behind it, too.
+bool Link::peer_takes() {
   const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  const std::uint64_t taken = window_bytes_;
-  const std::uint64_t elapsed_ms = now - window_ms_;
-  if (taken == 0 || taken * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
-    return drop(close_cause_);
-  }
-  window_ms_ = now;
-  window_bytes_ = 0;
-  arm(limits.close_ms);
+  const std::uint64_t elapsed_ms = now - std::exchange(window_ms_, now);
+  const auto in_flight = static_cast<std::uint32_t>(transport_.socket().in_flight());
+  const auto taken = static_cast<std::int32_t>(std::exchange(window_bytes_, in_flight) - in_flight);
+  if (taken < 0) return true;  // nobody looked what was in flight at the start
+  if (in_flight == 0 && unsent() == 0) return taken > 0;  // the rest of it: time for the peer's FIN
+  return static_cast<std::uint64_t>(taken) * 1000 >=
+         std::max<std::uint64_t>(shard_.limits().assembly_bytes_per_s * elapsed_ms, 1);
 }
 
 // Each check returns the milliseconds until the next one is due.

@@ -273,10 +273,11 @@ bool Shard::accept_from(Listening& listening) {
 }
 
 void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
-  const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
-  bool refuse = count > limits().connections;
+  const std::size_t others = common_.connections.fetch_add(1, std::memory_order_relaxed);
+  bool refuse = others >= limits().connections;
   if (refuse) core::log(core::LogLevel::kWarn, "connection limit reached");
-  if (count > limits().connections + kRefusalsMax) {
+  const bool full = common_.refused.load(std::memory_order_relaxed) >= kRefusalsMax;
+  if (refuse && full) {
     common_.connections.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
@@ -288,8 +289,9 @@ void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   if (const std::uint32_t max = limits().connections_per_ip; max > 0) {
     if (const std::string key = accepted.peer.ip_key(); !key.empty()) {
       const IpCounts::Place place = common_.ip_counts.add(public_id(link.id()), key, max);
-      if (place == IpCounts::Place::kNone) return links_.erase(link.id());
-      refuse |= place == IpCounts::Place::kRefused;
+      const bool over = place == IpCounts::Place::kRefused;
+      if (place == IpCounts::Place::kNone || (over && full)) return links_.erase(link.id());
+      refuse |= over;
     }
   }
   if (refuse) link.turn_away();

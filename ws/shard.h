@@ -34,7 +34,7 @@ class Shard;
 // errors: one line naming the limit that a program may not set so.
 core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& deflate);
 
-// What all shards of a server share. Constant while they run, but for the two counters.
+// What all shards of a server share. Constant while they run, but for the counters.
 struct Common {
   Limits limits;
   DeflateOptions deflate;
@@ -43,7 +43,7 @@ struct Common {
   Router router;
   TopicRules topic_rules;
   std::vector<Shard*> shards;
-  std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> connections{0}, refused{0};  // refused: told 503, and not gone yet
   IpCounts ip_counts;
 
   // What Server, Client and Loopback offer. thread: any.

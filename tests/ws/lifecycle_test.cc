@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -253,6 +254,26 @@ TEST(ServerLifecycleOverTls, BrokenTlsIsTlsFault) {
   peer.half_close();
   expect_end(server, CloseCode::kAbnormal, CloseCause::kTls);
   EXPECT_EQ(server.serves(true), "");
+}
+
+// tcp(7): a read stops at urgent data, though more has come; no edge tells of that again.
+TEST(ServerLifecycleOverTcp, UrgentDataHoldsNothingUp) {
+  std::promise<void> go;
+  TestServer server({}, [&](Conn& conn, const Message& message) {
+    if (message.text() == "wait") go.get_future().wait();
+    conn.send(message);
+  });
+  RawPeer peer(connect_tcp(server.port(false)), false);
+  peer.upgrade();
+  ASSERT_TRUE(peer.send_raw(text("wait")));
+  ASSERT_TRUE(eventually([&] { return server.journal().messages() == 1; }));
+  ASSERT_TRUE(peer.send_raw(text("one")));
+  ASSERT_EQ(::send(peer.fd(), "!", 1, MSG_OOB), 1);
+  ASSERT_TRUE(peer.send_raw(text("two")));
+  go.set_value();
+  std::string owed = server_frame(kText, "wait");
+  owed += server_frame(kText, "one") + server_frame(kText, "two");
+  EXPECT_EQ(peer.exchange(owed.size(), 10'000), owed);
 }
 
 // An answer that can no longer be sealed does not turn the alert and FIN into a reset.

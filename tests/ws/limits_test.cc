@@ -61,6 +61,24 @@ TEST_P(ServerLimits, ConnectionsBeyondTheLimitGet503) {
   EXPECT_EQ(server.journal().opens(), 3U);
 }
 
+// Who waits to be told that there is no room takes none.
+TEST_P(ServerLimits, TheRefusedTakeNoPlace) {
+  Limits limits;
+  limits.connections = 2;
+  TestServer server(limits);
+  std::vector<std::unique_ptr<Stream>> silent;
+  {
+    Peer one = server.peer(tls());
+    Peer two = server.peer(tls());
+    for (int i = 0; i < 8; ++i) silent.push_back(server.connect(tls()));
+    expect_503(server.connect(tls()));
+    EXPECT_EQ(one.play(Script().bye()), "");
+    EXPECT_EQ(two.play(Script().bye()), "");
+  }
+  EXPECT_TRUE(server.has_connections(0));
+  EXPECT_EQ(server.serves(tls()), "");
+}
+
 TEST_P(ServerLimits, TheLimitIsForAllThreadsTogether) {
   Limits limits;
   limits.connections = 3;
@@ -207,6 +225,17 @@ TEST_P(ServerLimits, TinyMessagesOfOneDoNotHoldUpAnother) {
       handled_before_the_other(limits, tls(), false, repeat(text("a"), kMessages * 7),
                                repeat(server_frame(kText, "a"), kMessages * 3));
   EXPECT_LE(count, 500U) << "a few turns of 100";
+}
+
+TEST_P(ServerLimits, FragmentsOfOneDoNotHoldUpAnother) {
+  constexpr std::size_t kFragments = 100'000;
+  const std::string flood =
+      frame({.opcode = kText, .fin = false}, "a") +
+      repeat(frame({.opcode = kContinuation, .fin = false}, ""), kFragments * 6) +
+      frame({.opcode = kContinuation}, "");
+  const std::size_t count =
+      handled_before_the_other({}, tls(), false, flood, server_frame(kText, "a"));
+  EXPECT_EQ(count, 1U) << "only the one that stopped the server";
 }
 
 TEST_P(ServerLimits, LargeMessagesOfOneDoNotHoldUpAnother) {

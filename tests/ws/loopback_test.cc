@@ -299,7 +299,7 @@ TEST(Loopback, WhoDoesNotReadLearnsAtOnceThatNobodyTakesItsOutput) {
   // Too large a message: the client refuses it, reads away so much of it, and is gone.
   scene.net.post(scene.served, [](Conn& conn) {
     conn.pause_reading();
-    conn.send(std::string(200'000, 'x'));
+    conn.send(std::string(2'000'000, 'x'));
   });
   scene.net.run();
   EXPECT_NE(scene.log.find("0:Cclose1009/protocol"), std::string::npos) << scene.log;
@@ -498,6 +498,34 @@ TEST(Loopback, OptionsThatCannotBeAreErrors) {
   EXPECT_FALSE(Loopback({}, {.deflate = wide}).connect("ws://x/", {}, {}));
   EXPECT_FALSE(Client({.deflate = wide}).connect("ws://127.0.0.1:1/", {}, {}));
   EXPECT_FALSE(Server({.extensions = null_extension}).check());
+}
+
+// "Go on sending while queued_bytes() is at most Limits::queue_high_bytes, then wait for on_drain":
+// whoever does that into an echo gets everything back. Were both ends to stop reading while they
+// wait to write, neither would ever write again.
+TEST(Loopback, PumpingIntoAnEchoComesToAnEnd) {
+  constexpr std::size_t kTotalBytes = 8 << 20;
+  for (const bool client_pumps : {true, false}) {
+    for (const std::size_t bytes : {100U, 16'384U}) {
+      Loopback net;
+      std::size_t left = kTotalBytes / bytes;
+      std::size_t got = 0;
+      const auto pump = [&](Conn& conn) {
+        const std::string message(bytes, 'x');
+        for (; left > 0 && conn.queued_bytes() <= Limits().queue_high_bytes; --left) {
+          ASSERT_LE(conn.send(message), SendStatus::kQueued);
+        }
+      };
+      Handlers pumps{.on_open = pump,
+                     .on_message = [&](Conn&, const Message& m) { got += m.bytes.size(); },
+                     .on_drain = pump};
+      Handlers echoes{.on_message = [](Conn& conn, const Message& m) { conn.send(m); }};
+      net.route("/*", client_pumps ? echoes : pumps);
+      ASSERT_TRUE(net.connect("ws://test/", {}, client_pumps ? pumps : echoes));
+      net.run();
+      EXPECT_EQ(got, kTotalBytes / bytes * bytes) << client_pumps << ' ' << bytes;
+    }
+  }
 }
 
 }  // namespace

@@ -327,6 +327,49 @@ TEST_P(ServerTimeouts, LingeringEndsForTheRefusedToo) {
   EXPECT_TRUE(server.has_connections(0));
 }
 
+// What our kernel holds for a slow reader, megabytes of it, comes before the end: no deadline is
+// for one that goes on reading.
+std::string read_slowly(RawPeer& peer, std::size_t wanted, const std::string& says_meanwhile) {
+  std::string got;
+  while (got.size() < wanted && !peer.ended()) {
+    got += peer.exchange(std::min<std::size_t>(wanted - got.size(), 100'000), kPatienceMs);
+    if (!says_meanwhile.empty() && !peer.send_raw(says_meanwhile)) break;
+    std::this_thread::sleep_for(50ms);
+  }
+  return got;
+}
+
+TEST_P(ServerTimeouts, ASlowReaderGetsAllThatIsOwedBeforeTheEnd) {
+  Limits limits;
+  limits.close_ms = limits.linger_ms = 200;
+  TestServer server(limits);
+  for (const std::size_t bytes : {3'500'000U, 9'000'000U}) {
+    RawPeer peer(connect_tcp(server.port(tls()), {.receive_buffer_bytes = 16'384}), tls());
+    peer.upgrade();
+    const std::string payload(bytes, 'z');
+    peer.queue(binary(payload) + close(1000));
+    peer.push(kPatienceMs);
+    const std::string owed = server_frame(kBinary, payload) + server_close(1000);
+    EXPECT_TRUE(read_slowly(peer, owed.size(), "") == owed) << bytes;
+  }
+}
+
+// It cannot know yet that the conversation is over, and says more.
+TEST(ServerTimeoutsOfReaders, ASlowReaderThatSpeaksOnHearsWhyItEnds) {
+  Limits limits;
+  limits.linger_ms = 200;
+  TestServer server(limits);
+  RawPeer peer(connect_tcp(server.port(false), {.receive_buffer_bytes = 16'384}), false);
+  peer.upgrade();
+  const std::string payload(1'500'000, 'z');
+  peer.queue(binary(payload) + text("\xff"));
+  peer.push(kPatienceMs);
+  const std::string owed = server_frame(kBinary, payload) + server_frame(kClose, "\x03\xef");
+  const std::string got = read_slowly(peer, owed.size() - 2, ping("still here"));
+  EXPECT_GT(got.size(), owed.size() - 4);
+  EXPECT_EQ(got.substr(payload.size() + 10, 1), "\x88");
+}
+
 // Late bytes of a peer that was told to go meet no RST, which might destroy what it was told.
 TEST_P(ServerTimeouts, LateBytesAreDrained) {
   TestServer server;

@@ -23,9 +23,14 @@ constexpr std::size_t kRunSlack = 16;
 
 // Headers take time and produce nothing, so what they may take in a message is limited: a unit is a
 // header of some 40 ns, and the description of a dynamic code is 64 of them. So many, 10 ms or
-// 4,096 codes, and one more for each 8 bytes of output: a code for each 512 bytes.
+// 4,096 codes, and as many as zlib's smallest memory level needs, which begins a code every 127
+// symbols: 17 for each 32 bytes of output.
 constexpr std::size_t kHeaderWorkMax = 256 * 1024;
 constexpr std::size_t kDynamicWork = 64;
+constexpr std::size_t header_work_max(std::size_t output_bytes) {
+  return kHeaderWorkMax + output_bytes / 32 * 17;
+}
+static_assert(header_work_max(127 * 32 * 1024) > (kDynamicWork + 1) * 32 * 1024);
 
 constexpr std::size_t kLimitBytesMax = std::size_t{1} << 30;
 
@@ -391,8 +396,8 @@ InflateStatus Inflater::step(core::Buffer& out, std::size_t limit_bytes, std::si
   while (status_ == InflateStatus::kMore && out.size() < target_bytes) {
     switch (state_) {
       case State::kHeader:
-        status_ = header_work_ > kHeaderWorkMax + out.size() / 8 ? InflateStatus::kBadData
-                                                                 : read_header();
+        status_ =
+            header_work_ > header_work_max(out.size()) ? InflateStatus::kBadData : read_header();
         break;
       case State::kStored:
         copy_stored(out, target_bytes);

@@ -50,7 +50,7 @@ Event Protocol::next(core::Bytes& in, core::Buffer& out) {
                   ? control_event(start.step.header, start.control_payload, out)
                   : begin_data_frame(start.step.header, in);
     }
-    if (event.error != Error::kNone) event = fail(event.error, out);
+    if (event.error != Error::kNone) event = fail(event, out);
     if (state_ == State::kEnded) in = {};
     if (event.kind != Event::Kind::kNone) return event;
   }
@@ -156,7 +156,7 @@ Event Protocol::begin_data_frame(const FrameHeader& header, core::Bytes& in) {
 Event Protocol::deliver_whole_frame(const FrameHeader& header, core::Bytes& in) {
   const core::Bytes payload = in.first(static_cast<std::size_t>(header.payload_bytes));
   in = in.subspan(payload.size());
-  if (close_written_) return {};
+  if (close_written_) return {.kind = Event::Kind::kProgress};
   if (from_client()) apply_mask(payload, header.mask_key);
   message_opcode_ = header.opcode;
   if (header.rsv != 0) return deliver_decoded(payload);
@@ -166,7 +166,10 @@ Event Protocol::deliver_whole_frame(const FrameHeader& header, core::Bytes& in) 
 
 // What marked the message last on the way out is undone first.
 Event Protocol::deliver_decoded(core::ConstBytes marked) {
+  // Headers of blocks take time and may produce nothing.
+  constexpr std::size_t kWorkOfInputByte = 8;
   core::Buffer decoded;
+  std::size_t work = 0;
   std::uint8_t rsv = message_rsv_;
   for (std::size_t i = config_->extension_count; i-- > 0 && rsv != 0;) {
     const AgreedExtension& agreed = config_->extensions[i];
@@ -174,16 +177,20 @@ Event Protocol::deliver_decoded(core::ConstBytes marked) {
     rsv &= static_cast<std::uint8_t>(~agreed.rsv);
     core::Buffer out = config_->pool->take(room_for(marked.size()));
     const Error error = decode(*agreed.extension, marked, out, rsv == 0);
+    work += std::max(out.size(), kWorkOfInputByte * marked.size());
     config_->pool->give(decoded);
     decoded = std::move(out);
     marked = decoded.bytes();
     if (error == Error::kNone) continue;
     config_->pool->give(decoded);
-    return {.error = error};
+    return {.error = error, .decoded_bytes = work};
   }
   message_ = std::move(decoded);
   message_delivered_ = true;
-  return {.kind = Event::Kind::kMessage, .opcode = message_opcode_, .payload = message_.bytes()};
+  return {.kind = Event::Kind::kMessage,
+          .opcode = message_opcode_,
+          .payload = message_.bytes(),
+          .decoded_bytes = work};
 }
 
 // One extension's part of it. is_final: `out` becomes the message; its text is validated, and its
@@ -238,11 +245,11 @@ Event Protocol::next_chunk(core::Bytes& in) {
   if (frame_done) state_ = State::kHeader;
   const bool last = frame_done && frame_fin_;
   if (last) message_open_ = false;
-  if (close_written_) return {};
+  if (close_written_) return {.kind = Event::Kind::kProgress};
   if (last && message_opcode_ == Opcode::kText && !utf8_.complete()) {
     return {.error = Error::kInvalidUtf8};
   }
-  if (count == 0 && !last) return {};
+  if (count == 0 && !last) return {.kind = Event::Kind::kProgress};
   const bool first = !chunk_begun_;
   chunk_begun_ = true;
   return {.kind = Event::Kind::kChunk,
@@ -304,9 +311,9 @@ void Protocol::payload_received(std::size_t count) {
 
 Event Protocol::finish_data_frame() {
   state_ = State::kHeader;
-  if (!frame_fin_) return {};
+  if (!frame_fin_) return {.kind = Event::Kind::kProgress};
   message_open_ = false;
-  if (close_written_) return {};
+  if (close_written_) return {.kind = Event::Kind::kProgress};
   if (message_rsv_ != 0) {
     core::Buffer marked = std::move(message_);
     Event event = deliver_decoded(marked.bytes());
@@ -389,9 +396,13 @@ void Protocol::end() {
   state_ = State::kEnded;
 }
 
-Event Protocol::fail(Error error, core::Buffer& out) {
-  abort(out, close_code(error), describe(error));
-  return {.kind = Event::Kind::kFailed, .error = error, .code = close_code(error)};
+Event Protocol::fail(const Event& event, core::Buffer& out) {
+  const CloseCode code = close_code(event.error);
+  abort(out, code, describe(event.error));
+  return {.kind = Event::Kind::kFailed,
+          .error = event.error,
+          .code = code,
+          .decoded_bytes = event.decoded_bytes};
 }
 
 }  // namespace ws::proto

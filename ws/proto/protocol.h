@@ -22,10 +22,12 @@ class PermessageDeflate;
 
 struct Event {
   enum class Kind : std::uint8_t {
-    kNone,     // all that was received is used up
-    kMessage,  // opcode says text (valid UTF-8) or binary
-    kChunk,    // ProtocolConfig::chunks: a piece of a message that is not here as a whole
-    kPing,     // already answered
+    kNone,      // all that was received is used up
+    kProgress,  // a frame was used up that says nothing yet, or nothing any more: a fragment of a
+                // message, a message after our Close. For who counts the work of a peer
+    kMessage,   // opcode says text (valid UTF-8) or binary
+    kChunk,     // ProtocolConfig::chunks: a piece of a message that is not here as a whole
+    kPing,      // already answered
     kPong,
     kClosed,  // the peer's Close, already answered: flush, then close TCP. code, payload = reason
     kFailed,  // the peer broke a rule; a Close frame with `code` is written: flush, then close TCP
@@ -37,6 +39,8 @@ struct Event {
   Error error = Error::kNone;
   CloseCode code = CloseCode::kNoStatus;
   core::ConstBytes payload{};  // valid until the next call of next()
+  // What extensions had to do for it: bytes they produced, or 8 for each that they read.
+  std::size_t decoded_bytes = 0;
 };
 
 // RFC 6455 9.1: extensions in the order of the server's answer, "the extensions listed first [...]
@@ -166,7 +170,7 @@ class Protocol {
   Event control_event(const FrameHeader& header, core::Bytes payload, core::Buffer& out);
   Event close_event(core::ConstBytes body, core::Buffer& out);
   void answer_ping(core::ConstBytes payload, core::Buffer& out);
-  Event fail(Error error, core::Buffer& out);
+  Event fail(const Event& event, core::Buffer& out);
   void end();
   bool from_client() const { return config_->self.role == Role::kServer; }
 

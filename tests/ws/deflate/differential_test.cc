@@ -238,6 +238,27 @@ TEST_F(Differential, DecodesWhatZlibWritesAtEveryLevelStrategyWindowAndFlush) {
   }
 }
 
+// Its smallest memory level begins a code every 127 symbols, in messages of any length.
+TEST_F(Differential, DecodesLongMessagesOfZlibsSmallestMemory) {
+  Rng rng(11);
+  std::string text(4 << 20, '\0');
+  for (char& c : text) c = "0123456789abcdef ,.{}\":xyz"[rng.below(26)];
+  for (const int bits : {9, 15}) {
+    for (const int strategy : {test::kZDefault, test::kZHuffmanOnly}) {
+      ZStream z{};
+      ASSERT_EQ(libz_->deflate_init(&z, 6, bits, 1, strategy), test::kZOk);
+      InflateContext context(static_cast<unsigned>(bits), false);
+      const Payload message = zlib_message(*libz_, z, text, rng);
+      ++streams_;
+      core::Buffer out;
+      inflater_.start(message, context);
+      EXPECT_EQ(inflater_.step(out, text.size(), text.size() + 1), InflateStatus::kOk);
+      EXPECT_TRUE(std::equal(text.begin(), text.end(), out.bytes().begin(), out.bytes().end()));
+      libz_->deflate_end(&z);
+    }
+  }
+}
+
 TEST_F(Differential, ZlibDecodesWhatWeWriteAtEveryLevelWindowAndMode) {
   Rng rng(2);
   Deflater deflater;

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/conformance/conformance.h"
 #include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/deflate_bits.h"
 #include "ws/deflate/format.h"
 #include "ws/proto/permessage_deflate.h"
+#include "ws/proto/protocol.h"
 
 namespace ws::proto {
 namespace {
@@ -343,6 +345,29 @@ TEST(PermessageDeflate, HasAThresholdForEachMode) {
   DeflateOptions own = kOnOptions;
   own.threshold_bytes = 7;
   EXPECT_EQ(PermessageDeflate(engine(), Role::kServer, kFresh, own).threshold_bytes(), 7u);
+}
+
+// They take time, so whoever serves many counts them, also of a message that is refused.
+TEST(PermessageDeflate, BlocksThatSayNothingAreWork) {
+  PermessageDeflate end(engine(), Role::kServer, kFresh, kOnOptions);
+  core::BufferPool pool;
+  ProtocolConfig config{
+      .self = {.role = Role::kServer}, .message_bytes_max = kLimit, .pool = &pool};
+  config.add(end, kDeflateBit);
+  for (const unsigned count : {9'000U, 300'000U}) {
+    Protocol protocol(config);
+    DeflateBits bits;
+    for (unsigned i = 0; i < count; ++i) bits.stored(false, "");
+    const Payload& blocks = bits.end_message().bytes();
+    std::string wire = test::frame({.opcode = test::kText, .rsv = 4},
+                                   {reinterpret_cast<const char*>(blocks.data()), blocks.size()});
+    core::Bytes in(reinterpret_cast<std::uint8_t*>(wire.data()), wire.size());
+    core::Buffer out;
+    const Event event = protocol.next(in, out);
+    EXPECT_EQ(event.kind, count == 9'000U ? Event::Kind::kMessage : Event::Kind::kFailed);
+    EXPECT_TRUE(event.payload.empty());
+    EXPECT_GE(event.decoded_bytes, 8 * blocks.size());
+  }
 }
 
 }  // namespace

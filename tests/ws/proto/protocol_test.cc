@@ -1,5 +1,6 @@
 // What the conformance cases do not reach: the client's role, memory, direct receiving, held pongs.
 #include "ws/proto/protocol.h"
+#include "tests/conformance/conformance.h"
 #include "tests/support/bytes.h"
 
 #include <gtest/gtest.h>
@@ -35,6 +36,8 @@ struct End {
     for (;;) {
       const Event event = protocol.next(in, out);
       if (event.kind == Kind::kNone) return kinds;
+      frames_of_nothing += event.kind == Kind::kProgress ? 1 : 0;
+      if (event.kind == Kind::kProgress) continue;
       kinds.push_back(event.kind);
       last = event;
       payload = string_of(event.payload);
@@ -59,6 +62,7 @@ struct End {
   std::vector<std::uint8_t> received;
   Event last;
   std::string payload;
+  int frames_of_nothing = 0;
 };
 
 TEST(Protocol, TalksToItselfInBothRoles) {
@@ -74,6 +78,19 @@ TEST(Protocol, TalksToItselfInBothRoles) {
   EXPECT_EQ(client.take(server.encoded(Opcode::kPing, "p")), std::vector{Kind::kPing});
   EXPECT_EQ(server.take(client.sent()), std::vector{Kind::kPong});
   EXPECT_EQ(server.payload, "p");
+}
+
+// Whoever serves many counts what a peer makes it do, also where nothing comes of it.
+TEST(Protocol, TellsOfEveryFrame) {
+  End server(Role::kServer);
+  EXPECT_EQ(server.take(test::fragmented(test::kText, "abc", 1)), std::vector{Kind::kMessage});
+  EXPECT_EQ(server.frames_of_nothing, 3);
+  const std::string empty = test::frame({.opcode = test::kContinuation, .fin = false}, "");
+  EXPECT_TRUE(server.take(test::frame({.opcode = test::kText, .fin = false}, "") + empty).empty());
+  EXPECT_EQ(server.frames_of_nothing, 5);
+  server.protocol.close(server.out, CloseCode::kNormal, {});
+  EXPECT_TRUE(server.take(empty).empty());
+  EXPECT_EQ(server.frames_of_nothing, 6);
 }
 
 TEST(Protocol, KnowsWhetherAHeaderLiesInFrontOfItsMessage) {
