@@ -2,8 +2,9 @@
 """wsd, other servers and the yardstick in interleaved runs: `make bench`.
 
 Every server runs pinned to one core, the generator to another. A round measures each work on each
-server, one server after the other, so that a machine that slows down slows all of them down; what
-counts is the median of the rounds. Results go to bench/results/: results.json, and what
+server, one server after the other and the next round the other way round, so that a machine that
+slows down slows all of them down. Rounds are many and runs short: what two servers are compared by
+lies tenths of a second apart, and the median of the rounds is what counts. Results go to bench/results/: results.json, and what
 bench_report.py makes of it. Python 3 standard library only.
 """
 import argparse
@@ -36,8 +37,8 @@ ECHO = [
     ("1m", "echo 1 MiB", "--size 1m --connections 1"),
 ]
 WORKS = [(key, title, False, options) for key, title, options in ECHO]
-WORKS += [("text", "text 64 B, 64 in flight, UTF-8 of all lengths", False,
-           "--size 64 --depth 64 --connections 4 --text --content utf8")]
+WORKS[2:2] = [("text", "text 64 B, 64 in flight, UTF-8 of all lengths", False,
+               "--size 64 --depth 64 --connections 4 --text --content utf8")]
 WORKS += [("tls-" + key, "TLS " + title, True, options) for key, title, options in ECHO]
 WORKS += [
     ("full", "TLS handshakes, full", True, "--churn 4"),
@@ -158,7 +159,7 @@ def generate(args, command):
 
 def wsbench(args, url, pid, options, seconds):
     command = [str(args.build / "wsbench"), "--json", "--url", url, "--server-pid", str(pid),
-               "--server-threads", str(args.threads), "--duration", str(seconds), "--warmup", "0.1",
+               "--server-threads", str(args.threads), "--duration", str(seconds), "--warmup", "0.05",
                *options]
     return generate(args, command)
 
@@ -216,8 +217,8 @@ class Bench:
         result = generate(self.args, command)
         return {"messages_per_cpu_second": result["bare_messages_per_cpu_second"]} if bare else result
 
-    def publish_all(self):
-        for server in self.servers:
+    def publish_all(self, servers):
+        for server in servers:
             if server.name not in self.publishers:
                 continue
             result = self.attempt(PUBLISH[0], server, lambda: self.publish(server))
@@ -229,10 +230,10 @@ class Bench:
         url = f"{server.scheme(tls, handshakes_only)}://127.0.0.1:{port}"
         return wsbench(self.args, url, pid, shlex.split(options), seconds)
 
-    def round(self):
+    def round(self, servers):
         peak = {}
         for work, _, tls, options in WORKS:
-            for server in self.servers:
+            for server in servers:
                 if (server.name, tls) not in self.started:
                     continue
                 result = self.attempt(work, server, lambda: self.measure(
@@ -242,22 +243,22 @@ class Bench:
                 self.note(work, server, result)
                 if work == OPEN_LOOP_OF:
                     peak[server.name] = result["messages_per_second"]
-        for server in self.servers:
+        for server in servers:
             if server.name in peak:
                 rate = max(int(peak[server.name] / 2), 1)
                 result = self.attempt("open loop", server, lambda: self.measure(
                     server, False, f"--size 64 --connections 50 --rate {rate}",
-                    2 * self.args.seconds))
+                    4 * self.args.seconds))
                 if result is not None:
                     self.note("open", server, {**result, "rate": rate})
-        self.publish_all()
+        self.publish_all(servers)
 
     def idle(self, server, tls):
         """On a server of its own: one that has worked hides new connections in memory it has."""
         with running(self.args, server, tls and self.tls) as (port, pid):
             url = f"{server.scheme(bool(tls))}://127.0.0.1:{port}"
             active = ["--connections", "100", "--settle", "0.5"]
-            seconds = 2 * self.args.seconds
+            seconds = 5 * self.args.seconds
             alone = wsbench(self.args, url, pid, active, seconds)
             among = wsbench(self.args, url, pid, active + ["--idle", str(IDLE[bool(tls)])], seconds)
             return {"bytes": among["idle_bytes_per_connection"],
@@ -307,8 +308,8 @@ def parse_arguments():
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
                         help="one more server, started as COMMAND PORT [CERT KEY]; repeatable")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of the ready peers only these")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.4, help="measured time of one run (0.4)")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seconds", type=float, default=0.15, help="measured time of one run (0.15)")
     parser.add_argument("--threads", type=int, default=1, help="of wsd (1)")
     parser.add_argument("--no-idle", action="store_true", help="leave the idle connections out")
     parser.add_argument("--wsd", type=pathlib.Path, default=ROOT / "wsd")
@@ -333,7 +334,7 @@ def main():
     with contextlib.ExitStack() as stack:
         bench.start_all(stack)
         for number in range(args.rounds):
-            bench.round()
+            bench.round(bench.servers[::-1] if number % 2 else bench.servers)
             print(f"round {number + 1} of {args.rounds}: {time.monotonic() - start:.0f} s",
                   file=sys.stderr)
     if not args.no_idle:

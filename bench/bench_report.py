@@ -16,7 +16,11 @@ def median(values):
 
 
 def spread(values, digits=2):
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    """The median, and between which values the middle half of them lies."""
+    low, high = values[0], values[0]
+    if len(values) > 1:
+        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{median(values):.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def table(head, rows):
@@ -126,7 +130,7 @@ def markdown(results):
         "# Measured\n",
         f"{facts['processor']}; {facts['kernel']}; {facts['compiler']}; {facts['date']}; "
         f"{facts['load before']}.\n\n{versions}.\n\n"
-        f"Medians of {data['rounds']} interleaved rounds of {data['seconds']} s, (least-most); "
+        f"Medians of {data['rounds']} interleaved rounds of {data['seconds']} s (and quartiles); "
         f"wsd with {data['threads']} thread(s). `{results.yardstick}` moves the same bytes without "
         "a protocol.\n",
         "## Per second of server CPU; times the yardstick\n", cpu_table(results),

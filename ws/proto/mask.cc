@@ -59,10 +59,35 @@ __attribute__((target("avx2"))) inline void mask_32(std::uint8_t* at, __m256i bl
   store_32(at, _mm256_xor_si256(load_32(at), block_key));
 }
 
+// 128 to 256 bytes, all of them loaded before the first is stored: the halves overlap.
+__attribute__((target("avx2"))) inline void mask_256(std::uint8_t* bytes, std::size_t size,
+                                                     MaskKey key) {
+  const __m256i front_key = key_32(key);
+  const __m256i back_key = key_32(key.advanced(size));
+  std::uint8_t* back = bytes + size - 128;
+  const __m256i a = _mm256_xor_si256(load_32(bytes), front_key);
+  const __m256i b = _mm256_xor_si256(load_32(bytes + 32), front_key);
+  const __m256i c = _mm256_xor_si256(load_32(bytes + 64), front_key);
+  const __m256i d = _mm256_xor_si256(load_32(bytes + 96), front_key);
+  const __m256i e = _mm256_xor_si256(load_32(back), back_key);
+  const __m256i f = _mm256_xor_si256(load_32(back + 32), back_key);
+  const __m256i g = _mm256_xor_si256(load_32(back + 64), back_key);
+  const __m256i h = _mm256_xor_si256(load_32(back + 96), back_key);
+  store_32(bytes, a);
+  store_32(bytes + 32, b);
+  store_32(bytes + 64, c);
+  store_32(bytes + 96, d);
+  store_32(back, e);
+  store_32(back + 32, f);
+  store_32(back + 64, g);
+  store_32(back + 96, h);
+}
+
 // Received payloads begin anywhere, and blocks that straddle two cache lines take a third longer:
 // here a first block, treated like the last one, makes room to go on at an aligned address.
 __attribute__((target("avx2"))) void mask_avx2(std::uint8_t* bytes, std::size_t size, MaskKey key) {
   if (size < 32) return mask_sse2(bytes, size, key);
+  if (size >= 128 && size <= 256) return mask_256(bytes, size, key);
   std::uint8_t* last = bytes + size - 32;
   const std::size_t skew = -reinterpret_cast<std::uintptr_t>(bytes) % 32;
   const __m256i first_block = _mm256_xor_si256(load_32(bytes), key_32(key));
