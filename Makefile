@@ -13,24 +13,33 @@ flags_release := -DNDEBUG
 flags_debug := -O0
 flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 flags_tsan := -O1 -g1 -fsanitize=thread
-flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags))
+flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags),$(library_flags))
 # A test runs once for each time it is compiled: optimising pays only where millions of streams or cuts are made, and
 # undefined behaviour is looked for in what is tested. Most of the time goes into headers, so those that all tests
 # share are compiled once, by each compiler for itself.
 slow_tests := tests/ws/deflate/% tests/conformance/% %/utf8_test.cc
 test_flags = $(if $(filter file,$(origin CXXFLAGS)),-g1 $(if $(filter $(slow_tests),$<),-O1,-O0)) \
   $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$<),,-include $(precompiled))
-precompiled := $(B)/$(notdir $(lastword $(CXX))).h
+compiler := $(notdir $(lastword $(CXX)))
+precompiled := $(B)/$(compiler).h
+# The library shares some where it is instrumented; release shows that each file includes what it uses.
+library_headers := algorithm array atomic functional memory mutex optional span string thread utility variant vector
+library_precompiled := $(if $(filter asan tsan,$(VARIANT)),$(B)/library.$(compiler).h)
+library_flags = $(if $<,$(addprefix -include ,$(library_precompiled)))
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))
 library_objects := $(call objects,$(wildcard core/*.cc tls/*.cc net/*.cc ws/*.cc ws/proto/*.cc ws/deflate/*.cc))
 daemon_objects := $(call objects,$(wildcard ws/daemon/*.cc))
 test_sources := $(filter-out tests/fuzz/%,$(wildcard tests/*.cc tests/*/*.cc tests/*/*/*.cc))
-# Threads are in core, net and the engine; what is pure or runs in a child process has none to offer.
-pure_tests := $(patsubst %,tests/core/%_test.cc,buffer buffer_pool copy cpu endian fd result slab task timer_wheel) \
-  tests/tidy_test.cc tests/conformance/%_test.cc tests/tls/% tests/ws/proto/% tests/ws/deflate/%
-test_sources_tsan := $(filter-out $(pure_tests) tests/ws/daemon/% tests/e2e/% %/examples_test.cc,$(test_sources))
+# Threads are in core, net and the engine; what is pure, in memory, or in a child process has none to offer.
+pure_tests := $(patsubst %,tests/%_test.cc,tidy \
+  $(addprefix core/,buffer buffer_pool copy cpu endian fd result slab task timer_wheel) \
+  $(addprefix net/,address listener listener_unix memory_socket socket transport) \
+  $(addprefix ws/,loopback opening out_queue router shard slow_consumer)) \
+  tests/tls/% tests/ws/proto/% tests/ws/deflate/% tests/ws/daemon/% tests/e2e/% %/examples_test.cc \
+  $(filter-out %/conformance.cc %/runner.cc %/deflate_frames.cc,$(wildcard tests/conformance/*.cc))
+test_sources_tsan := $(filter-out $(pure_tests),$(test_sources))
 # What is installed, and the examples, are not instrumented.
 test_sources_asan := $(filter-out %/install_test.cc %/examples_test.cc,$(test_sources))
 test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
@@ -55,6 +64,13 @@ $(test_objects): | $(precompiled).gch
 $(precompiled).gch: tests/support/precompiled.h | $(B)/openssl
 	@echo '#include "$<"' >$(precompiled)
 	@$(CXX) $(filter-out -include $(precompiled),$(flags)) -x c++-header $(precompiled) -o $@
+
+ifneq ($(library_precompiled),)
+$(library_objects) $(daemon_objects): | $(library_precompiled).gch
+$(library_precompiled).gch: | $(B)/openssl
+	@printf '#include <%s>\n' $(library_headers) >$(library_precompiled)
+	@$(CXX) $(flags) -x c++-header $(library_precompiled) -o $@
+endif
 
 $(B)/libws.a: $(library_objects)
 	@rm -f $@ && $(AR) rcs $@ $^

@@ -88,23 +88,6 @@ Script& Script::refused(int status, std::vector<std::pair<std::string, std::stri
   return eof();
 }
 
-const Cases& all_cases() {
-  static const Cases kCases = [] {
-    Cases cases;
-    add_frames(cases);
-    add_fragments(cases);
-    add_control(cases);
-    add_utf8(cases);
-    add_close(cases);
-    add_limits(cases);
-    add_handshake(cases);
-    add_refusals(cases);
-    add_deflate(cases);
-    return cases;
-  }();
-  return kCases;
-}
-
 void add(Cases& cases, std::string id, Script script) {
   add_lazy(cases, std::move(id), [script = std::move(script)] { return script; });
 }
