@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -106,6 +108,52 @@ core::Result<core::Ok> check_options(const ServerOptions& options) {
   return check_limits(options.limits, options.deflate);
 }
 
+// The threads that serve: those we started, and the one that is in Server::run(). thread: any.
+class Crew {
+ public:
+  // From here on wait() waits for leave() as well.
+  void enter() {
+    const std::lock_guard lock(mutex_);
+    in_run_ = true;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    join();
+    in_run_ = false;
+    left_.notify_all();
+  }
+  // One of its own for each; throws std::system_error as std::thread does. How many have one
+  // already is started().
+  void start(const std::vector<std::unique_ptr<Shard>>& shards, std::size_t first) {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = first; i < shards.size(); ++i) {
+      threads_.emplace_back(&Shard::run, shards[i].get());
+    }
+  }
+  std::size_t started() const {
+    const std::lock_guard lock(mutex_);
+    return threads_.size();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    left_.wait(lock, [this] { return !in_run_; });
+    join();
+  }
+
+ private:
+  // Locked, so that each is joined once and everybody returns after that.
+  void join() {
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable left_;
+  bool in_run_ = false;
+  std::vector<std::thread> threads_;
+};
+
 }  // namespace
 
 struct Server::State {
@@ -115,8 +163,9 @@ struct Server::State {
   core::Fd stop_event;  // of stop_on_signals()
   Common common;
   std::vector<std::unique_ptr<Shard>> shards;  // once listening
-  std::vector<std::thread> threads;
-  bool running = false;
+  // run() has its share: who waited for its end may end the server before it has returned.
+  const std::shared_ptr<Crew> crew = std::make_shared<Crew>();
+  std::atomic<bool> running = false;
   std::vector<std::string> urls;
   std::mutex files_mutex;
   std::vector<std::unique_ptr<net::Listener>> unix_listeners;  // one of each, to remove its file
@@ -159,6 +208,8 @@ Server::~Server() {
     handle_stop_signals(SIG_DFL);
     stop_event.store(-1);
   }
+  // In one of its own handlers it would wait for itself.
+  WS_CHECK(!state_->serves_this_thread());
   stop();
   wait();
 }
@@ -351,28 +402,30 @@ core::Result<core::Ok> Server::listen_unless_done() {
 // errors: a thread cannot be started. Then nobody is served, and the server has ended.
 core::Result<core::Ok> Server::start_threads(std::size_t first_shard) {
   const auto& shards = state_->shards;
-  for (std::size_t i = first_shard; i < shards.size(); ++i) {
-    try {
-      state_->threads.emplace_back(&Shard::run, shards[i].get());
-    } catch (const std::system_error& error) {
-      stop(0);
-      wait();
-      // Those without a thread close their listeners on this one.
-      for (std::size_t k = 0; k < shards.size(); ++k) {
-        if (k < first_shard || k >= i) shards[k]->run();
-      }
-      return core::Error("cannot start thread " + std::to_string(i + 1) + " of " +
-                             std::to_string(shards.size()) + ": " + error.code().message() +
-                             "; use fewer threads, or raise the limit (ulimit -u)",
-                         error.code().value());
+  try {
+    state_->crew->start(shards, first_shard);
+  } catch (const std::system_error& error) {
+    stop(0);
+    // Those without a thread close their listeners on this one.
+    const std::size_t failed = first_shard + state_->crew->started();
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      if (i < first_shard || i >= failed) shards[i]->run();
     }
+    return core::Error("cannot start thread " + std::to_string(failed + 1) + " of " +
+                           std::to_string(shards.size()) + ": " + error.code().message() +
+                           "; use fewer threads, or raise the limit (ulimit -u)",
+                       error.code().value());
   }
   return core::Ok{};
 }
 
 core::Result<core::Ok> Server::start() {
   if (auto done = listen_unless_done(); !done) return done;
-  return start_threads(0);
+  if (auto done = start_threads(0); !done) {
+    state_->crew->wait();
+    return done;
+  }
+  return core::Ok{};
 }
 
 void Server::wait() {
@@ -380,17 +433,18 @@ void Server::wait() {
     WS_MISUSE("Server::wait() in a handler would wait for itself; call stop() there");
     return;
   }
-  for (std::thread& thread : state_->threads) {
-    if (thread.joinable()) thread.join();
-  }
+  state_->crew->wait();
 }
 
 core::Result<core::Ok> Server::run() {
   if (auto done = listen_unless_done(); !done) return done;
-  if (auto done = start_threads(1); !done) return done;
-  state_->shards[0]->run();
-  wait();
-  return core::Ok{};
+  const std::shared_ptr<Crew> crew = state_->crew;
+  crew->enter();
+  auto done = start_threads(1);
+  if (done) state_->shards[0]->run();
+  crew->leave();
+  // From here on there may be no server any more.
+  return done;
 }
 
 core::Result<core::Ok> Server::reload_tls() {

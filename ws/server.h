@@ -58,9 +58,11 @@ class Server {
   // others. Calls listen() unless that was done, with its errors. errors: also a thread that cannot
   // be started; then the server has ended.
   core::Result<core::Ok> run();
-  // The same, all on threads of its own: returns at once, and wait() waits. thread: one, and none
-  // of the server's.
+  // The same, all on threads of its own: returns at once.
   core::Result<core::Ok> start();
+  // Until start()'s threads have ended, or a run() that another thread has begun: after either the
+  // server may be destroyed. Returns at once where neither was called. thread: any, but none of the
+  // server's.
   void wait();
 
   // URLs with the real ports, in the order of ServerOptions::listen. After listen().
