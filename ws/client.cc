@@ -1,10 +1,13 @@
 #include "ws/client.h"
 
 #include <atomic>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "ws/dial.h"
@@ -20,6 +23,22 @@ std::uint64_t next_number() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+// A request on its way to a loop. The loop begins it; or the end of the client comes first, where
+// the loop does not run yet.
+class Posted {
+ public:
+  explicit Posted(DialRequest request) : request_(std::move(request)) {}
+  // Nothing: the other one has it.
+  std::optional<DialRequest> take() {
+    if (taken_.test_and_set()) return std::nullopt;
+    return std::move(request_);
+  }
+
+ private:
+  std::atomic_flag taken_;
+  DialRequest request_;
+};
+
 }  // namespace
 
 core::Result<core::Ok> check_connect(const ConnectOptions& options) {
@@ -33,12 +52,14 @@ struct Client::State {
   core::Result<std::shared_ptr<const ClientCommon>> common_for(bool tls);
   core::Result<core::Ok> start_thread();
   Shard& choose_shard();
+  void drop_unbegun();
   void wait_for_end();
 
   ClientOptions options;
   const std::uint64_t number = next_number();
   const std::shared_ptr<DialsLeft> dials_left = std::make_shared<DialsLeft>();
-  Common* engine = nullptr;  // whose shards serve us: a server's, or our own
+  const Server* server = nullptr;  // null: we have a thread of our own
+  Common* engine = nullptr;        // whose shards serve us: a server's, or our own
   // Without a server, and constant from the start, as every thread may read it:
   Common own_engine;
   std::unique_ptr<Shard> own_shard;
@@ -46,7 +67,8 @@ struct Client::State {
   std::shared_ptr<const ClientCommon> common;  // a new one once TLS is needed
   std::size_t next_shard = 0;
   bool stopped = false;
-  std::thread thread;  // of own_shard, once there is something to do
+  std::vector<std::shared_ptr<Posted>> unbegun;  // by a server that did not run yet
+  std::thread thread;                            // of own_shard, once there is something to do
 };
 
 core::Result<std::shared_ptr<const ClientCommon>> Client::State::common_for(bool tls) {
@@ -82,6 +104,15 @@ Shard& Client::State::choose_shard() {
   return *engine->shards[next_shard++ % engine->shards.size()];
 }
 
+// Nobody else is going to tell what became of it while the program still listens.
+void Client::State::drop_unbegun() {
+  for (const std::shared_ptr<Posted>& posted : std::exchange(unbegun, {})) {
+    const std::optional<DialRequest> request = posted->take();
+    if (!request) continue;
+    tell_failure(request->options, {.reason = "not tried: the client is being stopped"});
+  }
+}
+
 // On a server's threads others have their connections too: ours are ended one by one.
 void Client::State::wait_for_end() {
   const std::uint32_t drain_ms = engine->limits.drain_ms;
@@ -89,7 +120,7 @@ void Client::State::wait_for_end() {
   for (Shard* const shard : engine->shards) {
     shard->post([shard, owner = number] { shard->dials().drop_all(owner); });
   }
-  // Not without end: a server that has listened need not run.
+  // Not without end, as the program's own handlers may hold the threads up.
   dials_left->wait_for_none(drain_ms);
 }
 
@@ -104,6 +135,7 @@ Client::Client(ClientOptions options) : state_(std::make_unique<State>()) {
 
 Client::Client(Server& server, ClientOptions options) : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
+  state_->server = &server;
   state_->engine = &server.engine();
 }
 
@@ -111,7 +143,10 @@ Client::~Client() {
   stop();
   // In one of its own handlers it would wait for itself.
   for (Shard* const shard : state_->engine->shards) WS_CHECK(shard != Shard::current());
-  if (!state_->own_shard) state_->wait_for_end();
+  if (state_->server != nullptr) {
+    if (!state_->server->runs()) state_->drop_unbegun();
+    state_->wait_for_end();
+  }
   if (state_->thread.joinable()) state_->thread.join();
 }
 
@@ -134,17 +169,22 @@ core::Result<DialId> Client::connect(std::string_view url, ConnectOptions option
   if (auto started = state_->start_thread(); !started) return started.error();
   Shard& shard = state_->choose_shard();
   const DialId number = next_number();
-  const bool taken =
-      shard.post([&shard, request = DialRequest{.number = number,
-                                                .owner = state_->number,
-                                                .left = DialToken(state_->dials_left),
-                                                .client = *common,
-                                                .url = std::move(*target),
-                                                .options = std::move(options),
-                                                .handlers = std::move(handlers)}]() mutable {
-        shard.dials().start(std::move(request));
-      });
-  if (!taken) return core::Error("the server of this client has stopped");
+  const auto posted = std::make_shared<Posted>(DialRequest{.number = number,
+                                                           .owner = state_->number,
+                                                           .left = DialToken(state_->dials_left),
+                                                           .client = *common,
+                                                           .url = std::move(*target),
+                                                           .options = std::move(options),
+                                                           .handlers = std::move(handlers)});
+  const bool accepted = shard.post([&shard, posted] {
+    if (auto request = posted->take()) shard.dials().start(std::move(*request));
+  });
+  if (!accepted) return core::Error("the server of this client has stopped");
+  if (state_->server == nullptr || state_->server->runs()) {
+    state_->unbegun.clear();
+  } else {
+    state_->unbegun.push_back(posted);
+  }
   return number;
 }
 

@@ -30,7 +30,9 @@ class Client {
   // On the threads of a server, which outlives this and has listened: on the calling one if it is
   // one of them, else in turn.
   explicit Client(Server& server, ClientOptions options = {});
-  // stop(), and waits for it: may take Limits::drain_ms. Not in a handler that runs on its threads.
+  // stop(), and waits for it: may take Limits::drain_ms, and no handler runs afterwards. Where its
+  // server does not run yet nothing has begun: on_failure is called from here, at once. Not in a
+  // handler that runs on its threads.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -70,6 +70,9 @@ class DialToken {
 // errors: what cannot be asked for, found before anything is sent.
 core::Result<core::Ok> check_connect(const ConnectOptions& options);
 
+// Calls on_failure, if there is one.
+void tell_failure(const ConnectOptions& options, const ConnectFailure& failure);
+
 // One Client::connect().
 struct DialRequest {
   DialId number = 0;

@@ -12,6 +12,14 @@
 
 namespace ws {
 
+void tell_failure(const ConnectOptions& options, const ConnectFailure& failure) {
+  try {
+    if (options.on_failure) options.on_failure(failure);
+  } catch (...) {
+    core::log(core::LogLevel::kError, "on_failure threw", {{"what", core::thrown()}});
+  }
+}
+
 Dials::~Dials() {
   dials_.for_each([this](Dial& dial, core::Id) { shard_.reactor().timers().cancel(dial.retry); });
 }
@@ -76,16 +84,10 @@ void Dials::link_ended(Dial& dial) {
 }
 
 void Dials::tell_failure(const Dial& dial, std::uint32_t pause_ms) {
-  const auto& on_failure = dial.request.options.on_failure;
-  const ConnectFailure failure{.reason = dial.failure,
-                               .status = dial.status,
-                               .attempt = dial.attempt,
-                               .retry_in_ms = pause_ms};
-  try {
-    if (on_failure) on_failure(failure);
-  } catch (...) {
-    core::log(core::LogLevel::kError, "on_failure threw", {{"what", core::thrown()}});
-  }
+  ws::tell_failure(dial.request.options, {.reason = dial.failure,
+                                          .status = dial.status,
+                                          .attempt = dial.attempt,
+                                          .retry_in_ms = pause_ms});
 }
 
 void Dials::on_retry(core::Id id) {

@@ -87,7 +87,7 @@ struct ConnectOptions {
   // Each attempt that comes to nothing. The same, with retry_in_ms 0, when cancel() or stop() comes
   // while there is no connection: during an attempt, or in the pause before the next one, also
   // after an on_close. So the end of it all is an on_close or this, with retry_in_ms 0.
-  // thread: the client's.
+  // thread: the client's; that of ~Client, when the client's server did not run yet.
   std::function<void(const ConnectFailure&)> on_failure = {};
 };
 

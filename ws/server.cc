@@ -379,6 +379,10 @@ Common& Server::engine() {
   return state_->common;
 }
 
+bool Server::runs() const {
+  return state_->running;
+}
+
 bool Server::publish(std::string_view topic, const Message& message, SendOptions options) {
   return state_->common.publish(topic, message, options);
 }

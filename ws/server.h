@@ -110,6 +110,7 @@ class Server {
   core::Result<core::Ok> listen_unless_done();
   core::Result<core::Ok> start_threads(std::size_t first_shard);
   Common& engine();
+  bool runs() const;  // or has run: what is posted from here on runs, or is refused
 
   struct State;
   std::unique_ptr<State> state_;

@@ -326,6 +326,68 @@ TEST(ClientOnServer, WhatWasNeverTriedHoldsNobodyUp) {
   EXPECT_LT(Clock::now() - start, 5s);
 }
 
+// "Where its server does not run yet nothing has begun: on_failure is called from here, at once."
+TEST(ClientOnServer, ItsEndBeforeTheServerRunsIsTheEndOfAll) {
+  for (const bool runs_later : {true, false}) {
+    RawServer target;
+    ws::Server server({.listen = {"ws://127.0.0.1:0"}, .threads = 2});
+    ASSERT_TRUE(server.listen());
+    auto client = std::make_unique<ws::Client>(server);
+    const auto held = std::make_shared<int>(0);
+    std::vector<ConnectFailure> failures;
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(client->connect(
+          target.url(),
+          {.reconnect = {.first_ms = 1},
+           .on_failure = [&, held](const ConnectFailure& why) { failures.push_back(why); }},
+          {}));
+    }
+    const auto start = Clock::now();
+    client.reset();
+    EXPECT_LT(Clock::now() - start, 2s) << "Limits::drain_ms is 10 s";
+    ASSERT_EQ(failures.size(), 3U);
+    EXPECT_EQ(failures[0].retry_in_ms, 0U);
+    expect_has(failures[0].reason, "stopped");
+    EXPECT_EQ(held.use_count(), 1) << "what the program gave goes with the client";
+    if (!runs_later) continue;
+    ASSERT_TRUE(server.start());
+    std::this_thread::sleep_for(50ms);
+    server.stop();
+    server.wait();
+    EXPECT_EQ(failures.size(), 3U);
+    EXPECT_EQ(server.stats().accepted, 0U) << "nobody was called";
+  }
+}
+
+TEST(ClientOnServer, AServerMayStartWhileItsClientEnds) {
+  for (int i = 0; i < 20; ++i) {
+    RawServer target;
+    ws::Server server({.listen = {"ws://127.0.0.1:0"}, .threads = 2});
+    ASSERT_TRUE(server.listen());
+    std::atomic<bool> gone = false;
+    std::atomic<int> failures = 0;
+    std::atomic<int> late = 0;
+    auto client = std::make_unique<ws::Client>(server);
+    for (int k = 0; k < 4; ++k) {
+      ASSERT_TRUE(client->connect(target.url(),
+                                  {.on_failure =
+                                       [&](const ConnectFailure&) {
+                                         ++failures;
+                                         if (gone) ++late;
+                                       }},
+                                  {}));
+    }
+    std::thread starter([&] { EXPECT_TRUE(server.start()); });
+    client.reset();
+    gone = true;
+    starter.join();
+    server.stop();
+    server.wait();
+    EXPECT_EQ(failures, 4);
+    EXPECT_EQ(late, 0);
+  }
+}
+
 TEST(ClientOnServer, TwoClientsDoNotEndEachOthers) {
   TestServer server;
   Journal of_kept, of_ended;
