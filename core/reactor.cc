@@ -52,8 +52,9 @@ bool watch(int epoll_fd, int fd, Id id, std::uint32_t events) {
   event.events = events;
   event.data.u64 = id.packed();
   if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0) return true;
-  // Everything else is a bug: a closed descriptor, one added twice, or one epoll cannot watch.
-  WS_CHECK(errno == ENOMEM || errno == ENOSPC);
+  // EPERM: a program's own descriptor that epoll cannot watch, such as a file's. Everything else is
+  // a bug: a closed descriptor, or one added twice.
+  WS_CHECK(errno == ENOMEM || errno == ENOSPC || errno == EPERM);
   return false;
 }
 

@@ -1,5 +1,6 @@
 #include "ws/server.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -176,6 +178,7 @@ struct Server::State {
   core::Result<core::Ok> fit_descriptors(std::uint32_t thread_count, std::size_t listeners);
   core::Result<core::Ok> open_listeners(std::vector<Endpoint>& endpoints);
   core::Result<core::Ok> listen(Endpoint& endpoint);
+  core::Result<core::Ok> check_watched() const;
   // false: too late for route(), topic(), watch().
   bool sets_up() const {
     if (shards.empty()) return true;
@@ -231,6 +234,7 @@ void Server::topic(std::string_view pattern, TopicOptions options) {
 core::Result<core::Ok> Server::check() const {
   if (!state_->fault) return state_->fault;
   if (auto done = check_options(state_->options); !done) return done;
+  if (auto done = state_->check_watched(); !done) return done;
   auto endpoints = endpoints_of(state_->options);
   if (!endpoints) return endpoints.error();
   if (!wants_tls(state_->options, *endpoints)) return core::Ok{};
@@ -264,6 +268,7 @@ core::Result<core::Ok> Server::listen() {
   }
   if (!state.fault) return state.fault;
   if (auto done = check_options(state.options); !done) return done;
+  if (auto done = state.check_watched(); !done) return done;
   auto endpoints = endpoints_of(state.options);
   if (!endpoints) return endpoints.error();
   unsigned threads = state.options.threads;
@@ -293,6 +298,21 @@ core::Result<core::Ok> Server::State::open_listeners(std::vector<Endpoint>& endp
   }
   for (const auto& [fd, on_readable] : watched) {
     if (auto done = shards[0]->watch(fd, on_readable); !done) return done;
+  }
+  return core::Ok{};
+}
+
+// Before anything is opened: a number that is free now would be ours then.
+core::Result<core::Ok> Server::State::check_watched() const {
+  std::set<int> seen;
+  for (const auto& [fd, on_readable] : watched) {
+    const std::string which = "cannot watch descriptor " + std::to_string(fd);
+    if (::fcntl(fd, F_GETFD) < 0) {
+      return core::Error(which + ": it is not open: open it before, close it after", EBADF);
+    }
+    if (!seen.insert(fd).second) {
+      return core::Error(which + " twice: call both functions from one", EEXIST);
+    }
   }
   return core::Ok{};
 }

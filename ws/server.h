@@ -45,14 +45,16 @@ class Server {
 
   // Calls `on_readable` on a thread of the server whenever `fd` becomes readable (edge-triggered:
   // read it until EAGAIN), for signals, pipes and timers of the program's own. Before listen(); it
-  // stays open until the server has stopped.
+  // stays open until the server has stopped. Once for each; listen() refuses files, which are
+  // always readable.
   void watch(int fd, std::function<void()> on_readable);
   // From here on SIGINT or SIGTERM calls stop(), and the next one ends the process at once. For one
   // server of a process, as long as it lives; before listen(). Other threads need not care.
   void stop_on_signals();
 
   // Loads certificates and binds every listener; nobody is served yet.
-  // errors: one line naming the listener or file and the cure. Then nothing is bound.
+  // errors: one line naming the listener, file or watched descriptor and the cure. Then nothing is
+  // bound.
   core::Result<core::Ok> listen();
   // Serves until stop() has run its course, on the calling thread and ServerOptions::threads - 1
   // others. Calls listen() unless that was done, with its errors. errors: also a thread that cannot

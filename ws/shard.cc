@@ -1,6 +1,8 @@
 #include "ws/shard.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <string>
 #include <utility>
 
 #include "core/check.h"
@@ -165,7 +167,13 @@ core::Result<core::Ok> Shard::add_listener(net::Listener listener, bool tls) {
 
 core::Result<core::Ok> Shard::watch(int fd, std::function<void()> on_readable) {
   if (!reactor_.add(fd, id_of(Kind::kWatch, watches_.size()))) {
-    return core::Error("epoll refuses a watched descriptor: no memory or watch is left for it");
+    const int why = errno;
+    return core::Error(
+        "cannot watch descriptor " + std::to_string(fd) +
+            (why == EPERM ? ": epoll takes pipes, sockets, terminals, timers and the "
+                            "like, not files; read it without watch()"
+                          : ": no memory or watch is left for it"),
+        why);
   }
   watches_.push_back(std::move(on_readable));
   return core::Ok{};

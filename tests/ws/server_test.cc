@@ -188,6 +188,43 @@ TEST(Server, SurvivesAWatchCallbackThatThrows) {
   EXPECT_EQ(calls, 2);
 }
 
+// "errors: one line naming the listener, file or watched descriptor and the cure. Then nothing is
+// bound."
+TEST(Server, ADescriptorThatCannotBeWatchedIsAnError) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  const core::Fd reader(ends[0]);
+  const core::Fd writer(ends[1]);
+  const core::Fd file(::open("README.md", O_RDONLY | O_CLOEXEC));
+  const core::Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const core::Fd folder(::open(".", O_RDONLY | O_CLOEXEC));
+  int closed = -1;
+  {
+    const core::Fd gone(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    closed = gone.get();
+  }
+  struct {
+    std::vector<int> watched;
+    int os_errno;
+  } const kBad[] = {
+      {{file.get()}, EPERM},   {{null.get()}, EPERM}, {{reader.get(), closed}, EBADF},
+      {{folder.get()}, EPERM}, {{-1}, EBADF},         {{reader.get(), reader.get()}, EEXIST}};
+  for (const auto& each : kBad) {
+    const std::uint16_t port = free_port();
+    Server server(listening({url_of(port)}));
+    for (const int fd : each.watched) server.watch(fd, [] {});
+    EXPECT_EQ(server.check() ? true : false, each.os_errno == EPERM) << "what epoll alone knows";
+    const auto started = server.start();
+    ASSERT_FALSE(started);
+    const std::string& message = started.error().message();
+    EXPECT_EQ(started.error().os_errno(), each.os_errno) << message;
+    EXPECT_NE(message.find("descriptor " + std::to_string(each.watched.back())), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+    EXPECT_FALSE(connect_tcp(port)) << "a listener is left";
+  }
+}
+
 // Half a message would ask for the next look at it at once, for ever.
 TEST(Server, RefusesNoTimeAtAllForAMessage) {
   ServerOptions options = listening({"ws://127.0.0.1:0"});
