@@ -16,7 +16,8 @@ namespace ws {
 
 // Names a connection beyond a callback, also from other threads. Once the connection is gone it is
 // stale: whatever it is used for then has no effect. No other connection of the same server or
-// client has it, until the one slot has seen 2^32 of them.
+// client has it, until the one slot has seen 2^32 of them. A key for std::map and
+// std::unordered_map.
 using ConnId = core::Id;
 
 // A request for an upgrade, or for a page. Everything is as it was sent: nothing is
