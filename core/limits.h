@@ -14,18 +14,18 @@ struct Limits {
   std::uint32_t request_target_bytes = 8 * 1024;
   std::uint32_t request_headers = 100;            // of an answer to a client as well
   std::uint32_t response_head_bytes = 16 * 1024;  // of it
-  std::uint32_t handshake_ms = 10'000;            // absolute, from accept or connect, TLS included
+  std::uint32_t handshake_ms = 10'000;  // absolute, from accept or connect, TLS included; not 0
 
   // Messages.
   std::uint64_t message_bytes = 16 * 1024 * 1024;  // at most 1 GiB
   // Empty ones counted. They are gathered in one buffer, so each costs its bytes and no object; the
   // Autobahn suite sends 65,536 (4 MiB in pieces of 64 bytes).
   std::uint32_t message_fragments = 131'072;
-  std::uint32_t assembly_ms = 30'000;  // longer only while bytes flow at the rate below
-  std::uint32_t assembly_bytes_per_s = 16 * 1024;
+  std::uint32_t assembly_ms = 30'000;  // longer only while bytes flow at the rate below; not 0
+  std::uint32_t assembly_bytes_per_s = 16 * 1024;  // 0: a message may take for ever
 
   // Output a peer does not take.
-  std::uint32_t queue_high_bytes = 256 * 1024;       // pauses reading from that peer
+  std::uint32_t queue_high_bytes = 256 * 1024;  // <= queue_max_bytes; pauses reading from that peer
   std::uint32_t queue_max_bytes = 16 * 1024 * 1024;  // plus one message: beyond it, close 1013
 
   // Topics.
@@ -33,11 +33,11 @@ struct Limits {
   std::uint32_t publish_queue_bytes = 64 * 1024 * 1024;  // that wait for another thread
 
   // Silence and closing.
-  std::uint32_t ping_after_ms = 30'000;
-  std::uint32_t pong_wait_ms = 20'000;  // for any byte after the ping
-  std::uint32_t close_ms = 5'000;       // for the peer's Close
-  std::uint32_t linger_ms = 2'000;      // for the peer's FIN after ours
-  std::uint32_t drain_ms = 10'000;      // for everybody, at shutdown
+  std::uint32_t ping_after_ms = 30'000;  // 0: a ping every pong_wait_ms; UINT32_MAX: no keep-alive
+  std::uint32_t pong_wait_ms = 20'000;   // for any byte after the ping; 0: next to no time
+  std::uint32_t close_ms = 5'000;        // for the peer's Close, or to take any output; 0: no wait
+  std::uint32_t linger_ms = 2'000;       // for the peer's FIN after ours; 0: it may see a reset
+  std::uint32_t drain_ms = 10'000;       // for everybody, at shutdown; 0: nobody is waited for
 
   // Sharing one thread fairly, per turn of its loop.
   std::uint32_t accepts_per_turn = 64;

@@ -60,9 +60,18 @@ core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& 
         std::uint64_t{limits.link_messages_per_turn}, std::uint64_t{limits.assembly_ms}}) {
     if (limit == 0) {
       return core::Error(
-          "limits: only connections_per_ip, subscriptions, queues and times but assembly_ms may be "
-          "0");
+          "limits: only connections_per_ip, subscriptions, queues and times but assembly_ms and "
+          "handshake_ms may be 0");
     }
+  }
+  if (limits.handshake_ms == 0) {
+    return core::Error(
+        "limits: handshake_ms is 0, so that nobody could connect: leave it out for 10 s");
+  }
+  if (limits.queue_high_bytes > limits.queue_max_bytes) {
+    return core::Error("limits: queue_high_bytes (" + std::to_string(limits.queue_high_bytes) +
+                       ") is above queue_max_bytes (" + std::to_string(limits.queue_max_bytes) +
+                       "): lower the first or raise the second");
   }
   if (deflate.window_bits < deflate::kWindowBitsMin ||
       deflate.window_bits > deflate::kWindowBitsMax) {

@@ -202,6 +202,25 @@ TEST(Loopback, PingsAfter30SecondsOfSilence) {
 }
 
 // A peer whose end is not heard: its client pauses, and so answers nothing.
+// "0: a ping every pong_wait_ms; UINT32_MAX: no keep-alive".
+TEST(Loopback, KeepAliveHasItsExtremes) {
+  Scene eager({.limits = {.ping_after_ms = 0, .pong_wait_ms = 1000}});
+  eager.net.route("/*", eager.handlers("S"));
+  ASSERT_TRUE(eager.net.connect("ws://test/", {}, eager.handlers("C")));
+  eager.advance(3500);
+  std::size_t pings = 0;
+  for (auto at = eager.log.find("Cping"); at != std::string::npos;
+       at = eager.log.find("Cping", at + 1)) {
+    ++pings;
+  }
+  EXPECT_GE(pings, 3U) << eager.log;
+  EXPECT_LE(pings, 5U) << eager.log;
+  Scene never({.limits = {.ping_after_ms = UINT32_MAX}});
+  never.open();
+  for (int day = 0; day < 40; ++day) never.net.advance(24U * 3'600'000);
+  EXPECT_EQ(never.log, "");
+}
+
 TEST(Loopback, WhoDoesNotAnswerIsClosedAfter50Seconds) {
   Scene scene;
   scene.open();

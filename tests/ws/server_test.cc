@@ -234,6 +234,27 @@ TEST(Server, RefusesNoTimeAtAllForAMessage) {
   EXPECT_NE(good.error().message().find("assembly_ms"), std::string::npos);
 }
 
+TEST(Server, RefusesNoTimeAtAllForAHandshake) {
+  ServerOptions options = listening({"ws://127.0.0.1:0"});
+  options.limits.handshake_ms = 0;
+  const auto good = Server(std::move(options)).check();
+  ASSERT_FALSE(good);
+  EXPECT_NE(good.error().message().find("handshake_ms"), std::string::npos);
+}
+
+// Reading would never pause, and on_drain never come, before the connection is closed.
+TEST(Server, RefusesAHighMarkAboveTheMaximum) {
+  ServerOptions options = listening({"ws://127.0.0.1:0"});
+  options.limits.queue_max_bytes = options.limits.queue_high_bytes - 1;
+  const auto good = Server(options).check();
+  ASSERT_FALSE(good);
+  for (const char* part : {"queue_high_bytes", "queue_max_bytes", "raise"}) {
+    EXPECT_NE(good.error().message().find(part), std::string::npos) << good.error().message();
+  }
+  options.limits.queue_high_bytes = options.limits.queue_max_bytes;
+  EXPECT_TRUE(Server(options).check());
+}
+
 TEST(Server, APortInUseIsNamed) {
   const net::Listener holder = open_or_die(ip("127.0.0.1"));
   const std::string url = url_of(holder.address().port());

@@ -385,7 +385,7 @@ TEST(SlowConsumers, FollowTheModelThroughRandomDays) {
 TEST(SlowConsumers, AreCountedOnceForEachMessage) {
   for (const SlowConsumer policy : {SlowConsumer::kClose, SlowConsumer::kDropNewest,
                                     SlowConsumer::kDropOldest, SlowConsumer::kKeepLatest}) {
-    Hall hall({.limits = {.queue_max_bytes = 400}});
+    Hall hall({.limits = {.queue_high_bytes = 400, .queue_max_bytes = 400}});
     hall.net.set_pipe_bytes(500);
     hall.net.topic("t", {.slow_consumer = policy, .waiting_bytes = 1000});
     std::vector<Guest*> guests;
