@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "ws/dial.h"
+#include "ws/opening.h"
 #include "ws/shard.h"
 
 namespace ws {
@@ -19,12 +20,24 @@ constexpr std::uint64_t kClockStep = std::uint64_t{1} << 30;
 }  // namespace
 
 struct Loopback::State {
+  core::Result<core::Ok> check() const;
+
+  core::Result<core::Ok> fault = core::Ok{};  // of a route
   Common common;
   std::shared_ptr<ClientCommon> client = std::make_shared<ClientCommon>();
   std::unique_ptr<Shard> shard;  // both ends of every connection live here
   std::uint64_t now_ms = 0;
   std::uint64_t dials = 0;
 };
+
+// As Server::check(): without it the engine would meet what it takes for granted.
+core::Result<core::Ok> Loopback::State::check() const {
+  if (!fault) return fault;
+  if (auto good = check_origins(common.origins); !good) return good;
+  if (auto good = check_extensions(common.extensions); !good) return good;
+  if (auto good = check_limits(common.limits, common.deflate); !good) return good;
+  return check_limits(common.limits, client->options.deflate);
+}
 
 Loopback::Loopback(ServerOptions server, ClientOptions client) : state_(std::make_unique<State>()) {
   Common& common = state_->common;
@@ -48,7 +61,8 @@ Loopback::~Loopback() {
 }
 
 void Loopback::route(std::string_view pattern, Handlers handlers) {
-  WS_CHECK(state_->common.router.add(pattern, std::move(handlers)));
+  auto added = add_route(state_->common.router, pattern, std::move(handlers));
+  if (!added) state_->fault = added;
 }
 
 void Loopback::topic(std::string_view pattern, TopicOptions options) {
@@ -86,8 +100,7 @@ core::Result<core::Ok> Loopback::connect(std::string_view url, ConnectOptions op
   if (!target) return target.error();
   if (target->tls) return core::Error("there is no TLS in memory: use ws://");
   if (auto good = check_connect(options); !good) return good;
-  const DeflateOptions& deflate = state_->client->options.deflate;
-  if (auto good = check_limits(state_->common.limits, deflate); !good) return good;
+  if (auto good = state_->check(); !good) return good;
   state_->shard->post([shard = state_->shard.get(),
                        request = DialRequest{.number = ++state_->dials,
                                              .owner = 0,

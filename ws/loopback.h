@@ -35,7 +35,8 @@ class Loopback {
   Loopback(const Loopback&) = delete;
   Loopback& operator=(const Loopback&) = delete;
 
-  // As Server's. Routes and topics before the first connect().
+  // As Server's. Routes and topics before the first connect(), whose error is what Server::check()
+  // would say about them and the options.
   void route(std::string_view pattern, Handlers handlers);
   void topic(std::string_view pattern, TopicOptions options);
   void post(ConnId id, std::function<void(Conn&)> task);

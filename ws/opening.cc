@@ -46,6 +46,22 @@ proto::Verdict judge_method_and_rest(const proto::RequestHead& head) {
 
 }  // namespace
 
+core::Result<core::Ok> check_origins(std::span<const std::string> origins) {
+  for (const std::string& origin : origins) {
+    if (!proto::valid_origin(origin)) {
+      return core::Error("\"" + origin + "\" is no origin: use https://HOST[:PORT], null or *");
+    }
+  }
+  return core::Ok{};
+}
+
+core::Result<core::Ok> add_route(Router& router, std::string_view pattern, Handlers handlers) {
+  if (auto good = check_origins(handlers.origins); !good) return good;
+  if (router.add(pattern, std::move(handlers))) return core::Ok{};
+  return core::Error("\"" + std::string(pattern) +
+                     "\" is no route: it begins with /, a * comes last, a : has a name");
+}
+
 Judgement judge_request(const proto::RequestHead& head, const Router& router,
                         std::span<const std::string> origins, bool tls) {
   const proto::Verdict verdict = judge_method_and_rest(head);

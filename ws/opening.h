@@ -32,6 +32,11 @@ struct Judgement {
 Judgement judge_request(const proto::RequestHead& head, const Router& router,
                         std::span<const std::string> origins, bool tls);
 
+// What a program says about origins and routes. errors: one line that quotes what is none; such a
+// route is not added.
+core::Result<core::Ok> check_origins(std::span<const std::string> origins);
+core::Result<core::Ok> add_route(Router& router, std::string_view pattern, Handlers handlers);
+
 // For 408, 414, 431, 500, 503 and whatever else is not about the request. method: where it is
 // known.
 Judgement refuse_request(int status, std::string_view method = {});

@@ -24,7 +24,7 @@
 #include "core/log.h"
 #include "net/listener.h"
 #include "tls/context.h"
-#include "ws/proto/handshake.h"
+#include "ws/opening.h"
 #include "ws/proto/url.h"
 #include "ws/shard.h"
 
@@ -92,15 +92,6 @@ bool wants_tls(const ServerOptions& options, const std::vector<Endpoint>& endpoi
   return !options.tls.certificates.empty() ||
          std::any_of(endpoints.begin(), endpoints.end(),
                      [](const Endpoint& e) { return e.url.tls; });
-}
-
-core::Result<core::Ok> check_origins(const std::vector<std::string>& origins) {
-  for (const std::string& origin : origins) {
-    if (!proto::valid_origin(origin)) {
-      return core::Error("\"" + origin + "\" is no origin: use https://HOST[:PORT], null or *");
-    }
-  }
-  return core::Ok{};
 }
 
 core::Result<core::Ok> check_options(const ServerOptions& options) {
@@ -219,11 +210,8 @@ Server::~Server() {
 
 void Server::route(std::string_view pattern, Handlers handlers) {
   if (!state_->sets_up()) return;
-  if (auto good = check_origins(handlers.origins); !good) state_->fault = good;
-  if (!state_->common.router.add(pattern, std::move(handlers))) {
-    state_->fault = core::Error("\"" + std::string(pattern) +
-                                "\" is no route: it begins with /, a * comes last, a : has a name");
-  }
+  auto added = add_route(state_->common.router, pattern, std::move(handlers));
+  if (!added) state_->fault = added;
 }
 
 void Server::topic(std::string_view pattern, TopicOptions options) {

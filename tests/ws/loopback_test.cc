@@ -517,6 +517,26 @@ TEST(Loopback, OptionsThatCannotBeAreErrors) {
   EXPECT_FALSE(Loopback({}, {.deflate = wide}).connect("ws://x/", {}, {}));
   EXPECT_FALSE(Client({.deflate = wide}).connect("ws://127.0.0.1:1/", {}, {}));
   EXPECT_FALSE(Server({.extensions = null_extension}).check());
+  EXPECT_FALSE(Loopback({.extensions = null_extension}).connect("ws://x/", {}, {}));
+  EXPECT_FALSE(Loopback({.deflate = wide}).connect("ws://x/", {}, {}));
+  const auto no_origin = Loopback({.origins = {"example.com"}}).connect("ws://x/", {}, {});
+  ASSERT_FALSE(no_origin);
+  EXPECT_NE(no_origin.error().message().find("example.com"), std::string::npos);
+}
+
+TEST(Loopback, RoutesThatCannotBeAreErrors) {
+  for (const char* pattern : {"chat", "", "/*/more", "/:"}) {
+    Loopback net;
+    net.route(pattern, {});
+    net.route("/good", {});
+    const auto begun = net.connect("ws://x/good", {}, {});
+    ASSERT_FALSE(begun) << pattern;
+    EXPECT_NE(begun.error().message().find('"' + std::string(pattern) + '"'), std::string::npos)
+        << begun.error().message();
+  }
+  Loopback net;
+  net.route("/", {.origins = {"https://example.com/path"}});
+  EXPECT_FALSE(net.connect("ws://x/", {}, {}));
 }
 
 // "Go on sending while queued_bytes() is at most Limits::queue_high_bytes, then wait for on_drain":
