@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdio>
 #include <functional>
@@ -22,9 +23,9 @@ namespace {
 constexpr std::size_t kFieldBytesMax = 256;
 
 struct Settings {
-  LogLevel level = LogLevel::kInfo;
-  LogFormat format = LogFormat::kText;
-  int fd = STDERR_FILENO;
+  std::atomic<LogLevel> level = LogLevel::kInfo;
+  std::atomic<LogFormat> format = LogFormat::kText;
+  std::atomic<int> fd = STDERR_FILENO;
 };
 Settings settings;
 
@@ -188,10 +189,11 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   line += settings.format == LogFormat::kJson ? "}\n" : "\n";
   // A reader that does not keep up may cost us lines, never the loop's time. A pipe that polls
   // writable takes 4 KiB at once, more than a line of ours is long.
-  pollfd room{.fd = settings.fd, .events = POLLOUT, .revents = 0};
+  const int fd = settings.fd;
+  pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
   if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) return;
   // A log that cannot be written has nobody to tell.
-  while (::write(settings.fd, line.data(), line.size()) < 0 && errno == EINTR) {
+  while (::write(fd, line.data(), line.size()) < 0 && errno == EINTR) {
   }
 }
 

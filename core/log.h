@@ -1,4 +1,5 @@
-// Internal. One line per event, to stderr, as text or JSON.
+// Public. What the library has to say and no result can carry: one line per event, to stderr or
+// wherever the program wants it, as text or JSON.
 #pragma once
 
 #include <concepts>
@@ -9,6 +10,8 @@
 
 namespace ws::core {
 
+// kError: a handler threw, or gave an answer that cannot be sent. kWarn: at a limit, of ours or of
+// the system's. kInfo: a peer was refused, or ended by its own fault. kOff: nothing at all.
 enum class LogLevel : std::uint8_t { kError, kWarn, kInfo, kDebug, kOff };
 enum class LogFormat : std::uint8_t { kText, kJson };
 
@@ -27,12 +30,16 @@ struct LogField {
       : name(field_name), number(value), is_number(true) {}
 };
 
-// Process-wide; set before threads start. Default: kInfo, kText, stderr (descriptor 2).
-void set_log(LogLevel level, LogFormat format);
-void set_log_fd(int fd);  // for tests
+// Of the whole process: lines of this level and those before it. Default: kInfo and kText, to
+// stderr (descriptor 2). thread: any; a line that is being written meanwhile may be a mixture.
+void set_log(LogLevel level, LogFormat format = LogFormat::kText);
+// Where the lines go: a file, a pipe or a socket of the program's, which stays open as long. What
+// it does not take at once is lost, and holds nobody up.
+void set_log_fd(int fd);
 bool log_enabled(LogLevel level);
 
-// Writes one line with one write(2): time (UTC, ms), level, event, fields.
+// For the library and its daemon; a program may use it too. Writes one line with one write(2): time
+// (UTC, ms), level, event, fields.
 //   2026-01-31T12:00:00.123Z info  listening url=ws://[::1]:8888
 //   {"time":"2026-01-31T12:00:00.123Z","level":"info","event":"listening","url":"ws://[::1]:8888"}
 // `event` is the kind: a constant phrase. Each kind has a token bucket of 10 lines/s; the first
@@ -41,3 +48,12 @@ bool log_enabled(LogLevel level);
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 
 }  // namespace ws::core
+
+namespace ws {
+
+using core::LogFormat;
+using core::LogLevel;
+using core::set_log;
+using core::set_log_fd;
+
+}  // namespace ws

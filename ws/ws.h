@@ -21,12 +21,15 @@
 //   call runs a handler from within: close() only begins what on_close ends.
 // Errors. What an operating system, a configuration or a network can refuse is a Result. Nothing
 //   throws; what a handler throws is caught, logged, and closes its connection with 1011.
+// Log. What no result can carry is a line on stderr: set_log(ws::LogLevel::kOff) mutes that, and
+//   set_log_fd() moves it (core/log.h).
 // Mistakes. Debug builds (make VARIANT=debug) stop and name them with the cure: a Conn used on
 //   another thread or after its end, waiting inside a handler, text that is not UTF-8. Release
 //   builds answer kClosed, false or an Error, or do nothing. Two stop both: Conn::data<T>(), which
 //   has to return an object, and ending a Server or Client in a handler of its own.
 #pragma once
 
+#include "core/log.h"
 #include "ws/client.h"
 #include "ws/conn.h"
 #include "ws/handlers.h"

@@ -7,11 +7,13 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/fd.h"
+#include "ws/ws.h"
 
 namespace ws::core {
 namespace {
@@ -235,6 +237,28 @@ TEST_F(Log, KeepsLinesOfManyThreadsWhole) {
     EXPECT_EQ(line.back(), '\n');
   }
   EXPECT_GE(lines, 4 * 10);
+}
+
+// What a program sees of it: ws/ws.h alone.
+TEST_F(Log, OfTheLibraryIsTheProgramsToMuteAndToMove) {
+  const auto a_handler_throws = [] {
+    ws::Loopback net;
+    net.route("/", {.on_open = [](ws::Conn&) { throw std::runtime_error("on purpose"); }});
+    EXPECT_TRUE(net.connect("ws://test/", {}, {}));
+    net.run();
+  };
+  ws::set_log(ws::LogLevel::kOff);
+  a_handler_throws();
+  EXPECT_EQ(next_line(), "");
+  ws::set_log(ws::LogLevel::kError);
+  a_handler_throws();
+  EXPECT_EQ(next_line_after_time(), "error handler threw what=\"on purpose\"\n");
+  ws::set_log(ws::LogLevel::kError, ws::LogFormat::kJson);
+  a_handler_throws();
+  EXPECT_NE(next_line().find("\"event\":\"handler threw\""), std::string::npos);
+  ws::set_log_fd(-1);
+  a_handler_throws();
+  EXPECT_EQ(next_line(), "");
 }
 
 }  // namespace
