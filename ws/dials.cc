@@ -20,6 +20,29 @@ void tell_failure(const ConnectOptions& options, const ConnectFailure& failure) 
   }
 }
 
+namespace {
+
+std::uint64_t whole_pause_ms(const Reconnect& plan, unsigned pauses) {
+  const std::uint64_t doubled = std::uint64_t{plan.first_ms} << std::min(pauses, 31U);
+  return std::min<std::uint64_t>(doubled, plan.max_ms);
+}
+
+bool has_lasted(const Dial& dial, std::uint64_t now_ms) {
+  const unsigned before = std::max(dial.so_far.pauses, 1U) - 1;
+  return now_ms - dial.opened_ms >= whole_pause_ms(dial.request.options.reconnect, before);
+}
+
+// Before the program's own on_open, which may take its time.
+void note_openings(Shard& shard, Dial& dial) {
+  auto& on_open = dial.request.handlers.on_open;
+  on_open = [&shard, &dial, program = std::move(on_open)](Conn& conn) {
+    dial.opened_ms = shard.reactor().now_ms();
+    if (program) program(conn);
+  };
+}
+
+}  // namespace
+
 Dials::~Dials() {
   dials_.for_each([this](Dial& dial, core::Id) { shard_.reactor().timers().cancel(dial.retry); });
 }
@@ -28,6 +51,7 @@ void Dials::start(DialRequest request) {
   Dial& dial = dials_.emplace(std::move(request));
   dial.retry.owner = Shard::timer_id_of(dial);
   by_number_.emplace(dial.request.number, dial.id);
+  if (dial.request.options.reconnect.first_ms != 0) note_openings(shard_, dial);
   if (shard_.shutting_down()) {
     dial.attempt = 1;
     dial.failure = "not tried: the client is being stopped";
@@ -38,6 +62,7 @@ void Dials::start(DialRequest request) {
 
 void Dials::attempt(Dial& dial) {
   ++dial.attempt;
+  dial.so_far = {dial.attempt, dial.pauses};
   dial.opened = false;
   dial.failure.clear();
   dial.status = 0;
@@ -58,15 +83,15 @@ void Dials::attempt(Dial& dial) {
   });
 }
 
+bool Dials::reconnects(const Dial& dial) const {
+  return dial.request.options.reconnect.first_ms != 0 && !dial.cancelled && !shard_.shutting_down();
+}
+
 // Half of the pause is fixed, the other half random.
 std::uint32_t Dials::pause_before_retry(const Dial& dial) const {
   const Reconnect& plan = dial.request.options.reconnect;
-  const bool done = plan.first_ms == 0 || dial.cancelled || shard_.shutting_down() ||
-                    (plan.attempts != 0 && dial.attempt >= plan.attempts);
-  if (done) return 0;
-  const unsigned doublings = std::min(dial.pauses, 31U);
-  const std::uint64_t whole =
-      std::min<std::uint64_t>(std::uint64_t{plan.first_ms} << doublings, plan.max_ms);
+  if (!reconnects(dial) || (plan.attempts != 0 && dial.attempt >= plan.attempts)) return 0;
+  const std::uint64_t whole = whole_pause_ms(plan, dial.pauses);
   std::array<std::uint8_t, 4> random;
   tls::random_bytes(random);
   const std::uint64_t part = core::load_be<std::uint32_t>(random.data()) % (whole / 2 + 1);
@@ -75,7 +100,16 @@ std::uint32_t Dials::pause_before_retry(const Dial& dial) const {
 
 void Dials::link_ended(Dial& dial) {
   dial.link = {};
+  const bool brief = dial.opened && !has_lasted(dial, shard_.reactor().now_ms());
+  if (brief) {
+    dial.attempt = dial.so_far.attempt;
+    dial.pauses = dial.so_far.pauses;
+  }
   const std::uint32_t pause_ms = pause_before_retry(dial);
+  if (brief && pause_ms == 0 && reconnects(dial)) {
+    dial.failure = "the last attempt came to a connection that ended too soon";
+    tell_failure(dial, 0);
+  }
   if (!dial.opened) tell_failure(dial, pause_ms);
   if (pause_ms == 0) return give_up(dial);
   ++dial.pauses;

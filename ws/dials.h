@@ -35,6 +35,8 @@ class Dials {
   void cancel(Dial& dial, CloseCode code, CloseCause cause);
   void tell_failure(const Dial& dial, std::uint32_t pause_ms);
   void give_up(Dial& dial);
+  // false: by the program, or there was to be one only.
+  bool reconnects(const Dial& dial) const;
   std::uint32_t pause_before_retry(const Dial& dial) const;
 
   Shard& shard_;

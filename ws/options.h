@@ -53,7 +53,10 @@ struct ClientOptions {
 
 // A connection that ended, or never came about, is made again after a pause: first_ms, doubled each
 // time up to max_ms, of which a random half to whole is waited, so that a crowd does not come back
-// at once. An on_open starts the count anew. Not after close(), Client::cancel() or stop().
+// at once. A connection that was open for as long as the whole of the pause before it (the first
+// one: for first_ms) starts the count anew; one that ended sooner counts as an attempt that failed,
+// so that a server which takes everybody and ends them at once is left alone too. Not after
+// close(), Client::cancel() or stop().
 struct Reconnect {
   std::uint32_t first_ms = 0;  // 0: never
   std::uint32_t max_ms = 30'000;
@@ -62,9 +65,11 @@ struct Reconnect {
 
 // Why there is no connection.
 struct ConnectFailure {
-  std::string reason;             // one line for a person
-  int status = 0;                 // HTTP, if the server answered with another than 101
-  unsigned attempt = 1;           // in a row; 0: cancelled in the pause after an on_close
+  std::string reason;  // one line for a person
+  int status = 0;      // HTTP, if the server answered with another than 101
+  // In a row, connections that ended too soon among them. 0: cancelled in the pause after one that
+  // did not.
+  unsigned attempt = 1;
   std::uint32_t retry_in_ms = 0;  // 0: given up
 };
 
@@ -86,7 +91,8 @@ struct ConnectOptions {
   std::function<Result<Ok>(const ConnectResponse&)> on_response = {};
   // Each attempt that comes to nothing. The same, with retry_in_ms 0, when cancel() or stop() comes
   // while there is no connection: during an attempt, or in the pause before the next one, also
-  // after an on_close. So the end of it all is an on_close or this, with retry_in_ms 0.
+  // after an on_close; and behind the on_close of a connection that was the last of
+  // Reconnect::attempts. So the end of it all is an on_close or this, with retry_in_ms 0.
   // thread: the client's; that of ~Client, when the client's server did not run yet.
   std::function<void(const ConnectFailure&)> on_failure = {};
 };

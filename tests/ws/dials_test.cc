@@ -15,6 +15,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/raw_server.h"
@@ -143,21 +144,25 @@ struct Flaky {
 TEST(Dials, AConnectionThatEndsIsMadeAgain) {
   Flaky flaky(0, 1, {.first_ms = 1000});
   EXPECT_EQ(flaky.log, "o ");
+  flaky.net.advance(1000);
   flaky.server_closes();
   EXPECT_EQ(flaky.log, "o c ");
   flaky.net.advance(499);
   EXPECT_EQ(flaky.log, "o c ") << "at least half of the pause";
   flaky.net.advance(501);
   EXPECT_EQ(flaky.log, "o c o ");
+  flaky.net.advance(1000);
   flaky.server_closes();
   flaky.net.advance(1000);
   EXPECT_EQ(flaky.log, "o c o c o ") << "the same first pause again";
 }
 
-TEST(Dials, AnOpenStartsTheCountAnew) {
-  Flaky flaky(2, 3, {.first_ms = 1000, .attempts = 3});
+// "A connection that was open for as long as the whole of the pause before it": here 2 s.
+TEST(Dials, AConnectionThatLastsStartsTheCountAnew) {
+  Flaky flaky(2, 3, {.first_ms = 1000, .attempts = 4});
   flaky.net.advance(3000);
   EXPECT_EQ(flaky.log, "f1 f2 o ");
+  flaky.net.advance(2000);
   flaky.server_closes();
   flaky.net.advance(1000 + 2000 + 4000);
   EXPECT_EQ(flaky.log, "f1 f2 o c f1 f2 o ");
@@ -167,6 +172,54 @@ TEST(Dials, AnOpenStartsTheCountAnew) {
   // The pause before this attempt was the first one.
   expect_between(flaky.pauses[2], 1000, 2000);
   expect_between(flaky.pauses[3], 2000, 4000);
+}
+
+// "one that ended sooner counts as an attempt that failed, so that a server which takes everybody
+// and ends them at once is left alone too".
+TEST(Dials, ServersThatEndEverybodyAtOnceAreLeftAlone) {
+  std::vector<std::uint64_t> opens;
+  std::uint64_t now_ms = 0;
+  Loopback net;
+  net.route("/", {.on_open = [](Conn& conn) { conn.close(CloseCode::kPolicyViolation); }});
+  ASSERT_TRUE(net.connect("ws://test/", {.reconnect = {.first_ms = 1000, .max_ms = 6000}},
+                          {.on_open = [&](Conn&) { opens.push_back(now_ms); }}));
+  net.run();
+  for (; now_ms < 60'000; now_ms += 10) net.advance(10);
+  ASSERT_GE(opens.size(), 8U);
+  std::size_t at = 0;
+  for (const double whole : {1e3, 2e3, 4e3, 6e3, 6e3, 6e3}) {
+    ++at;
+    EXPECT_NEAR(static_cast<double>(opens[at] - opens[at - 1]), whole * 0.75, whole * 0.25 + 10);
+  }
+}
+
+TEST(Dials, ConnectionsThatEndTooSoonAreCountedAsAttempts) {
+  Flaky flaky(0, 1, {.first_ms = 1000, .attempts = 3});
+  flaky.server_closes();
+  flaky.net.advance(1000);  // half of which it is open at most
+  flaky.server_closes();
+  flaky.net.advance(2000);
+  EXPECT_EQ(flaky.log, "o c o c o ");
+  flaky.server_closes();
+  EXPECT_EQ(flaky.log, "o c o c o c f3 ");
+  EXPECT_EQ(flaky.pauses, std::vector<std::uint32_t>{0}) << "given up";
+  flaky.net.advance(3'600'000);
+  EXPECT_EQ(flaky.log, "o c o c o c f3 ");
+}
+
+TEST(Dials, OneThatLastsBetweenThoseThatDoNotStartsTheCountAnew) {
+  Flaky flaky(0, 1, {.first_ms = 1000, .attempts = 3});
+  flaky.server_closes();
+  flaky.net.advance(1000);
+  flaky.net.advance(1000);  // as long as the pause before it
+  flaky.server_closes();
+  flaky.net.advance(1000);
+  flaky.server_closes();
+  flaky.net.advance(2000);
+  flaky.server_closes();
+  EXPECT_EQ(flaky.log, "o c o c o c o c ");
+  flaky.net.advance(4000);
+  EXPECT_EQ(flaky.log, "o c o c o c o c o ");
 }
 
 TEST(Dials, NotAfterTheProgramClosed) {
@@ -527,7 +580,11 @@ TEST(Dials, ReconnectsOverSockets) {
   Attempts attempts;
   ws::Client client;
   ASSERT_TRUE(client.connect(server.url(), attempts.options({.first_ms = 2}), journal.handlers()));
-  { RawPeer peer = accept_upgrade(server); }
+  {
+    RawPeer peer = accept_upgrade(server);
+    EXPECT_TRUE(eventually([&] { return journal.opens() == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it lasts
+  }
   server.accept().reset();
   server.accept().send_raw("HTTP/1.1 503 Busy\r\n\r\n");
   RawPeer last = accept_upgrade(server);
