@@ -15,15 +15,17 @@ namespace ws {
 // on_upgrade or on_http is answered 500). Every one may be left out. on_upgrade, on_http and what
 // follows `server:` are for routes; the rest is the same for clients.
 struct Handlers {
-  // Whether a good request for an upgrade is granted. Left out: yes.
+  // Whether a good request for an upgrade is granted. Left out: yes. A lambda with several kinds of
+  // answer says what it returns: [](const ws::Request&) -> ws::Upgrade { ... }.
   std::function<Upgrade(const Request&)> on_upgrade = {};
   // Answers GET and HEAD without an upgrade; left out: 426.
   std::function<Response(const Request&)> on_http = {};
 
   std::function<void(Conn&)> on_open = {};
   std::function<void(Conn&, const Message&)> on_message = {};
-  // Instead of on_message: pieces as they come, for messages of any size in bounded memory. Limits
-  // of messages do not hold; that its bytes keep flowing does. No compression is negotiated.
+  // Instead of on_message, which is not called then: pieces as they come, for messages of any size
+  // in bounded memory. Limits of messages do not hold; that its bytes keep flowing does. No
+  // compression is negotiated.
   std::function<void(Conn&, const Chunk&)> on_chunk = {};
   // Pings are answered before this is called.
   std::function<void(Conn&, std::span<const std::uint8_t>)> on_ping = {};

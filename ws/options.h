@@ -38,6 +38,8 @@ struct ServerOptions {
   unsigned threads = 0;  // 0: one per core; at most 256
   // Off unless asked for: where a message joins a secret and what an attacker chose, its compressed
   // length tells about the secret (RFC 7692 section 8). See also SendOptions.
+  // Of window_bits 9 is the least in practice: zlib cannot compress with 8, and peers that are
+  // built on it refuse them.
   DeflateOptions deflate = {};
   // The program's own, tried in this order where a client offers the same one several times.
   std::vector<std::shared_ptr<const ExtensionType>> extensions = {};

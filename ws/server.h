@@ -33,7 +33,8 @@ class Server {
 
   // pattern: a path in which ":name" stands for one segment, whatever it is (Request::param), and a
   // trailing * for everything below. Of several that match, the one wins that is more exact at the
-  // first segment where they differ: text, then ":name", then *. Before listen().
+  // first segment where they differ: text, then ":name", then *; of equal ones the last. Before
+  // listen().
   void route(std::string_view pattern, Handlers handlers);
 
   // What holds for the topics of that name, or of that beginning with a trailing *; the longest one
@@ -56,9 +57,9 @@ class Server {
   // errors: one line naming the listener, file or watched descriptor and the cure. Then nothing is
   // bound.
   core::Result<core::Ok> listen();
-  // Serves until stop() has run its course, on the calling thread and ServerOptions::threads - 1
-  // others. Calls listen() unless that was done, with its errors. errors: also a thread that cannot
-  // be started; then the server has ended.
+  // Once for each Server. Serves until stop() has run its course, on the calling thread and
+  // ServerOptions::threads - 1 others. Calls listen() unless that was done, with its errors.
+  // errors: also a thread that cannot be started; then the server has ended.
   core::Result<core::Ok> run();
   // The same, all on threads of its own: returns at once.
   core::Result<core::Ok> start();
@@ -77,8 +78,8 @@ class Server {
   // thread: any, after listen(), for all below.
 
   // Stops accepting, sends Close to everyone, flushes, and ends what is left after deadline_ms.
-  // Returns at once; the first call counts. Without arguments: Limits::drain_ms, and 1001. code: as
-  // for Conn::close().
+  // Returns at once; the first call counts, and before listen() none does. Without arguments:
+  // Limits::drain_ms, and 1001. code: as for Conn::close().
   void stop();
   void stop(std::uint32_t deadline_ms, CloseCode code = CloseCode::kGoingAway);
 
