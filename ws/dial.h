@@ -92,20 +92,13 @@ struct Dial {
   const core::Id id;
   DialRequest request;
   core::TimerNode retry;
-  core::Id link{};  // of the current attempt; none in a pause
-  struct Row {
-    unsigned attempt = 0;
-    unsigned pauses = 0;
-  };
-  // In a row. An on_open makes both 0; where the connection does not last it was one more attempt,
-  // and they are again what `so_far` says.
-  unsigned attempt = 0;
-  unsigned pauses = 0;
-  Row so_far;
-  bool opened = false;          // this attempt
-  std::uint64_t opened_ms = 0;  // when; of dials with reconnects
-  bool cancelled = false;       // no more attempts
-  std::string failure;          // why this attempt came to nothing
+  core::Id link{};       // of the current attempt; none in a pause
+  unsigned attempt = 0;  // in a row, until a connection has lasted
+  unsigned pauses = 0;   // likewise
+  bool opened = false;   // this attempt
+  std::uint64_t opened_ms = 0;
+  bool cancelled = false;  // no more attempts
+  std::string failure;     // why this attempt came to nothing
   int status = 0;
 };
 

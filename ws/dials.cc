@@ -28,17 +28,8 @@ std::uint64_t whole_pause_ms(const Reconnect& plan, unsigned pauses) {
 }
 
 bool has_lasted(const Dial& dial, std::uint64_t now_ms) {
-  const unsigned before = std::max(dial.so_far.pauses, 1U) - 1;
+  const unsigned before = std::max(dial.pauses, 1U) - 1;
   return now_ms - dial.opened_ms >= whole_pause_ms(dial.request.options.reconnect, before);
-}
-
-// Before the program's own on_open, which may take its time.
-void note_openings(Shard& shard, Dial& dial) {
-  auto& on_open = dial.request.handlers.on_open;
-  on_open = [&shard, &dial, program = std::move(on_open)](Conn& conn) {
-    dial.opened_ms = shard.reactor().now_ms();
-    if (program) program(conn);
-  };
 }
 
 }  // namespace
@@ -51,7 +42,6 @@ void Dials::start(DialRequest request) {
   Dial& dial = dials_.emplace(std::move(request));
   dial.retry.owner = Shard::timer_id_of(dial);
   by_number_.emplace(dial.request.number, dial.id);
-  if (dial.request.options.reconnect.first_ms != 0) note_openings(shard_, dial);
   if (shard_.shutting_down()) {
     dial.attempt = 1;
     dial.failure = "not tried: the client is being stopped";
@@ -62,7 +52,6 @@ void Dials::start(DialRequest request) {
 
 void Dials::attempt(Dial& dial) {
   ++dial.attempt;
-  dial.so_far = {dial.attempt, dial.pauses};
   dial.opened = false;
   dial.failure.clear();
   dial.status = 0;
@@ -100,13 +89,10 @@ std::uint32_t Dials::pause_before_retry(const Dial& dial) const {
 
 void Dials::link_ended(Dial& dial) {
   dial.link = {};
-  const bool brief = dial.opened && !has_lasted(dial, shard_.reactor().now_ms());
-  if (brief) {
-    dial.attempt = dial.so_far.attempt;
-    dial.pauses = dial.so_far.pauses;
-  }
+  const bool lasted = dial.opened && has_lasted(dial, shard_.reactor().now_ms());
+  if (lasted) dial.attempt = dial.pauses = 0;
   const std::uint32_t pause_ms = pause_before_retry(dial);
-  if (brief && pause_ms == 0 && reconnects(dial)) {
+  if (dial.opened && !lasted && pause_ms == 0 && reconnects(dial)) {
     dial.failure = "the last attempt came to a connection that ended too soon";
     tell_failure(dial, 0);
   }

@@ -102,7 +102,7 @@ void Link::take_response(core::Bytes bytes) {
   }
   extra_->connecting.reset();
   extra_->dial->opened = true;
-  extra_->dial->attempt = extra_->dial->pauses = 0;
+  extra_->dial->opened_ms = shard_.reactor().now_ms();
   open(extra_->dial->request.handlers);
   take_input(bytes.subspan(step.consumed));
 }
