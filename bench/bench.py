@@ -47,7 +47,7 @@ WORKS += [
 ]
 HANDSHAKES_ONLY = {"full", "resumed"}
 # fanout's, on servers with publish and subscribe; the yardstick is a bare loop of send().
-PUBLISH = ("publish", "publish 64 B to 1,000 subscribers", "--rounds 1 --publishes 200")
+PUBLISH = ("publish", "publish 64 B to 1,000 subscribers", "--rounds 1 --publishes 60")
 OPEN_LOOP_OF = "64"  # its peak, halved, is the rate of the open loop
 
 
@@ -308,7 +308,7 @@ def parse_arguments():
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
                         help="one more server, started as COMMAND PORT [CERT KEY]; repeatable")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of the ready peers only these")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.15, help="measured time of one run (0.15)")
     parser.add_argument("--threads", type=int, default=1, help="of wsd (1)")
     parser.add_argument("--no-idle", action="store_true", help="leave the idle connections out")
