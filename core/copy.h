@@ -20,11 +20,7 @@ void copy_large(std::uint8_t* to, const std::uint8_t* from, std::size_t count);
 inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t count) {
   using Block = std::uint64_t __attribute__((vector_size(16)));
   constexpr std::size_t kShortBytes = 128;
-  if (count > kShortBytes) return copy_large(to, from, count);
-  if (count < sizeof(Block)) {
-    std::memcpy(to, from, count);
-    return;
-  }
+  if (count < sizeof(Block) || count > kShortBytes) return copy_large(to, from, count);
   Block last_block;
   std::memcpy(&last_block, from + count - sizeof last_block, sizeof last_block);
   std::uint8_t* const last = to + count - sizeof last_block;

@@ -24,8 +24,9 @@ struct Limits {
   std::uint32_t assembly_ms = 30'000;  // longer only while bytes flow at the rate below; not 0
   std::uint32_t assembly_bytes_per_s = 16 * 1024;  // 0: a message may take for ever
 
-  // Output a peer does not take.
-  std::uint32_t queue_high_bytes = 256 * 1024;  // <= queue_max_bytes; pauses reading from that peer
+  // Output a peer does not take. At the high mark, which is no more than the maximum, a server
+  // stops reading from it.
+  std::uint32_t queue_high_bytes = 256 * 1024;
   std::uint32_t queue_max_bytes = 16 * 1024 * 1024;  // plus one message: beyond it, close 1013
 
   // Topics.

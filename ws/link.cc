@@ -150,7 +150,9 @@ void Link::take_input(core::Bytes bytes) {
       return client_ ? take_response(bytes) : take_request(bytes);
     case Phase::kOpen:
     case Phase::kClosing:
-      return decode(bytes);
+      bytes = decode(bytes);
+      if (!bytes.empty()) extra().backlog.append(bytes);
+      return;
     default:
       return;
   }
@@ -177,8 +179,8 @@ template <class Callback>
 }
 
 // Handles what was received, until it is used up, or a budget, or the peer's slowness in taking our
-// answers, says stop.
-void Link::decode(core::Bytes bytes) {
+// answers, says stop. Returns what is left of it then.
+core::Bytes Link::decode(core::Bytes bytes) {
   protocol_.hold_pongs(!writable_);
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
@@ -188,7 +190,6 @@ void Link::decode(core::Bytes bytes) {
     if (!transformed) deliver_whole_messages(bytes);
     if (messages_left == 0 || !reads()) {
       undecoded_ = true;
-      if (!bytes.empty()) extra().backlog.append(bytes);
       break;
     }
     if (bytes.empty() && protocol_.between_messages()) break;
@@ -202,6 +203,7 @@ void Link::decode(core::Bytes bytes) {
     handle(event);
   }
   note_assembly();
+  return bytes;
 }
 
 // The row of them at the front. Nothing in it changes the protocol's state but a handler that
@@ -230,9 +232,11 @@ bool Link::may_decode() const {
 }
 
 void Link::decode_backlog() {
-  core::Buffer backlog;  // taken out, since what stays undecoded is put back
+  core::Buffer backlog;  // taken out: handlers may end the link, which releases it
   if (extra_) backlog = std::move(extra_->backlog);
-  decode(backlog.bytes());
+  const std::size_t left = decode(backlog.bytes()).size();
+  backlog.consume(backlog.size() - left);
+  if (left > 0) extra().backlog = std::move(backlog);
 }
 
 // header_in_front: of the payload, where it was received.

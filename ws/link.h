@@ -90,7 +90,7 @@ class Link : public Conn {
   void after_read(net::Transport::State state);
   void take_input(core::Bytes bytes);
   void discard_input(std::uint32_t& bytes_left);
-  void decode(core::Bytes bytes);
+  core::Bytes decode(core::Bytes bytes);
   void decode_backlog();
   bool may_decode() const;
   bool reads() const { return !paused_ && !held_back_; }

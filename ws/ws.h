@@ -16,7 +16,8 @@
 //   once its connection is gone it names nothing, and what is done with it has no effect.
 // Sending. Never blocks. Any number of sends, in order, each message whole or not at all. The bytes
 //   need to outlive the call only. SendStatus says whether the peer keeps up; above the high mark
-//   its own input waits, below the low mark on_drain is called; at the maximum it is closed (1013).
+//   a server lets its input wait, below the low mark on_drain is called, at the maximum it is
+//   closed (1013).
 // Closing. on_close exactly once for every on_open, with the code, the reason and the cause. No
 //   call runs a handler from within: close() only begins what on_close ends.
 // Errors. What an operating system, a configuration or a network can refuse is a Result. Nothing
