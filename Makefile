@@ -55,7 +55,7 @@ wsd: $(B)/wsd
 libws.a wsd:
 	@ln -f $< $@
 
-$(B)/%.o: %.cc | $(B)/openssl
+$(B)/%.o: %.cc | $(B)/openssl $(addsuffix .gch,$(library_precompiled))
 	@mkdir -p $(@D)
 	@echo "  c++ $<"
 	@$(CXX) $(flags) -c $< -o $@
@@ -66,7 +66,6 @@ $(precompiled).gch: tests/support/precompiled.h | $(B)/openssl
 	@$(CXX) $(filter-out -include $(precompiled),$(flags)) -x c++-header $(precompiled) -o $@
 
 ifneq ($(library_precompiled),)
-$(library_objects) $(daemon_objects): | $(library_precompiled).gch
 $(library_precompiled).gch: | $(B)/openssl
 	@printf '#include <%s>\n' $(library_headers) >$(library_precompiled)
 	@$(CXX) $(flags) -x c++-header $(library_precompiled) -o $@

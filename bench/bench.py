@@ -4,8 +4,8 @@
 Every server runs pinned to one core, the generator to another. A round measures each work on each
 server, one server after the other and the next round the other way round, so that a machine that
 slows down slows all of them down. Rounds are many and runs short: what two servers are compared by
-lies tenths of a second apart, and the median of the rounds is what counts. Results go to bench/results/: results.json, and what
-bench_report.py makes of it. Python 3 standard library only.
+lies tenths of a second apart, and the median of the rounds is what counts. Results go to
+bench/results/: results.json, and what bench_report.py makes of it. Python 3 standard library only.
 """
 import argparse
 import contextlib

@@ -191,7 +191,7 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   // writable takes 4 KiB at once, more than a line of ours is long.
   const int fd = settings.fd;
   pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
-  if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) return;
+  if (::poll(&room, 1, 0) != 1 || room.revents != POLLOUT) return;  // POLLERR: it has no reader
   // A log that cannot be written has nobody to tell.
   while (::write(fd, line.data(), line.size()) < 0 && errno == EINTR) {
   }

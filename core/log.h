@@ -34,7 +34,8 @@ struct LogField {
 // stderr (descriptor 2). thread: any; a line that is being written meanwhile may be a mixture.
 void set_log(LogLevel level, LogFormat format = LogFormat::kText);
 // Where the lines go: a file, a pipe or a socket of the program's, which stays open as long. What
-// it does not take at once is lost, and holds nobody up.
+// it does not take at once is lost, and holds nobody up. A program whose pipe may lose its reader
+// ignores SIGPIPE.
 void set_log_fd(int fd);
 bool log_enabled(LogLevel level);
 

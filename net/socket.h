@@ -60,8 +60,8 @@ class Socket {
   enum class Push : std::uint8_t { kNow, kWithFin };
   Transfer write(std::span<const iovec> parts, Push push = Push::kNow);
   void shut_down_write();  // FIN
-  // Bytes written that the peer's kernel (over a Unix socket: the peer) has not taken yet. cost: a
-  // system call.
+  // Bytes written that the peer's kernel has not taken yet; over a Unix socket, memory of ours that
+  // the peer has not. cost: a system call.
   std::size_t in_flight() const;
   // Makes close() send RST at once and forget unsent bytes.
   void abort_on_close();

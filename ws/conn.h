@@ -81,7 +81,8 @@ class Conn {
 
   // Output that waits: for the peer, or for the end() of a stream. Once that was above
   // Limits::queue_high_bytes and is down to a quarter of it, on_drain is called. As soon as what
-  // waits for the peer alone is above, nothing is read from it until that is down likewise.
+  // waits for the peer alone is above, a server reads nothing from it until that is down likewise,
+  // unless it was on_drain that said so much.
   std::size_t queued_bytes() const;
   // Nothing is read from the peer, and so no callback for its messages, pings or end, until
   // resume_reading(); what was received already is kept, and TCP makes the peer wait. Its pings are

@@ -96,7 +96,7 @@ struct Dial {
   unsigned attempt = 0;  // in a row, until a connection has lasted
   unsigned pauses = 0;   // likewise
   bool opened = false;   // this attempt
-  std::uint64_t opened_ms = 0;
+  std::uint64_t opened_ms = 0, ended_ms = 0;
   bool cancelled = false;  // no more attempts
   std::string failure;     // why this attempt came to nothing
   int status = 0;

@@ -27,9 +27,9 @@ std::uint64_t whole_pause_ms(const Reconnect& plan, unsigned pauses) {
   return std::min<std::uint64_t>(doubled, plan.max_ms);
 }
 
-bool has_lasted(const Dial& dial, std::uint64_t now_ms) {
+bool has_lasted(const Dial& dial) {
   const unsigned before = std::max(dial.pauses, 1U) - 1;
-  return now_ms - dial.opened_ms >= whole_pause_ms(dial.request.options.reconnect, before);
+  return dial.ended_ms - dial.opened_ms >= whole_pause_ms(dial.request.options.reconnect, before);
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ std::uint32_t Dials::pause_before_retry(const Dial& dial) const {
 
 void Dials::link_ended(Dial& dial) {
   dial.link = {};
-  const bool lasted = dial.opened && has_lasted(dial, shard_.reactor().now_ms());
+  const bool lasted = dial.opened && has_lasted(dial);
   if (lasted) dial.attempt = dial.pauses = 0;
   const std::uint32_t pause_ms = pause_before_retry(dial);
   if (dial.opened && !lasted && pause_ms == 0 && reconnects(dial)) {

@@ -89,6 +89,8 @@ void Link::read_input() {
   if (held_back_ && (hangup_ || at_end_) && phase_ == Phase::kOpening) {
     return drop(CloseCause::kPeer);
   }
+  // Nobody would notice that it is gone.
+  if (broken_ && held_back_) return drop(CloseCause::kPeer);
   if (undecoded_ && !dead() && reads()) make_ready();
 }
 
@@ -328,6 +330,7 @@ void Link::fail(CloseCode code, std::string_view reason, CloseCause cause) {
 // From here on only output counts: settle() sends what is queued, then FIN.
 void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
   if (phase_ >= Phase::kFinishing) return;
+  note_end();
   phase_ = Phase::kFinishing;
   close_code_ = code;
   close_cause_ = cause;
@@ -341,6 +344,11 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
   window_bytes_ = unsent() > 0 ? static_cast<std::uint32_t>(transport_.socket().in_flight()) : 0;
   arm(shard_.limits().close_ms);
   if (readable_) make_ready();
+}
+
+// Of the conversation; the connection may go on for some seconds.
+void Link::note_end() {
+  if (Dial* const of = dial()) of->ended_ms = shard_.reactor().now_ms();
 }
 
 void Link::ended_by_peer() {
@@ -381,6 +389,7 @@ void Link::drop(CloseCause cause) {
   if (unsent() > 0) transport_.socket().abort_on_close();
   // Who began to close is the cause, however abruptly the peer leaves then.
   const bool answered = phase_ == Phase::kClosing && cause == CloseCause::kPeer;
+  if (phase_ < Phase::kFinishing) note_end();
   if (phase_ < Phase::kFinishing && !answered) close_cause_ = cause;
   phase_ = Phase::kDead;
   shard_.reactor().retire(id());

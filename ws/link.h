@@ -38,7 +38,6 @@ class Link : public Conn {
   void shut_down(CloseCode code, CloseCause cause);
   void drop(CloseCause cause);  // ends it at once, with RST if anything is unsent
   void run(const std::function<void(Conn&)>& task);  // of a post()
-
   void turn_away();               // a limit is reached: its request is answered 503
   void answer(Upgrade decision);  // link_open.cc: what on_upgrade deferred
 
@@ -105,6 +104,7 @@ class Link : public Conn {
   void fail(CloseCode code, std::string_view reason, CloseCause cause);
   void finish(CloseCode code, std::string_view reason, CloseCause cause);
   void ended_by_peer();
+  void note_end();
   void lost();
 
   // link_open.cc

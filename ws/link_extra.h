@@ -27,9 +27,10 @@ struct LinkOpening {
 
 // For slow or busy peers, subscribers, clients.
 struct LinkExtra {
-  OutQueue queue;        // output the socket did not take
-  OutQueue held;         // messages that wait for the end of a streamed one
-  core::Buffer backlog;  // input received and not decoded when a budget ran out
+  OutQueue queue;                // output the socket did not take
+  std::size_t pumped_bytes = 0;  // what of it on_drain has added, or a part of that
+  OutQueue held;                 // messages that wait for the end of a streamed one
+  core::Buffer backlog;          // input received and not decoded when a budget ran out
   std::string close_reason;
   std::string subprotocol;
   std::unique_ptr<Agreement> agreement;  // where an extension keeps something

@@ -364,11 +364,13 @@ void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
 
 // What waits for end() waits for the program and not for the peer, whose next message may be what
 // ends the stream: reading goes on. So does a client's: what it has to say does not come of what it
-// reads, and if both ends stopped reading neither would take anything again.
+// reads, and if both ends stopped reading neither would take anything again. Nor does what on_drain
+// says: a server that always refills the queue would hardly ever read.
 void Link::note_queued() {
   if (phase_ > Phase::kOpen || broken_) return;
   const std::size_t high = shard_.limits().queue_high_bytes;
-  if (!client_ && unsent() > high) paused_ = true;
+  const std::size_t pumped = extra_ ? extra_->pumped_bytes : 0;
+  if (!client_ && unsent() > std::max(high, pumped)) paused_ = true;
   if (extra_ && extra_->queue.size() + extra_->held.size() > high) drain_due_ = true;
 }
 
@@ -411,6 +413,7 @@ void Link::drain_queue() {
     took_all = output.bytes == wanted;
   }
   if (unsent() > 0) writable_ = false;
+  if (extra_) extra_->pumped_bytes = std::min(extra_->pumped_bytes, unsent());
 }
 
 // The end of a link's event: everything it answered leaves in one system call, and phases that wait
@@ -434,6 +437,8 @@ void Link::settle() {
     call_on_drain();
     flush_outbox();
     if (dead()) return;
+    paused_ = false;
+    extra_->pumped_bytes = unsent();
   }
   if (phase_ == Phase::kFinishing && unsent() == 0) finish_output();
 }

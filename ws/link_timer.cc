@@ -61,6 +61,7 @@ bool Link::peer_takes() {
 // Each check returns the milliseconds until the next one is due.
 std::uint32_t Link::check_keep_alive() {
   const Limits& limits = shard_.limits();
+  if (limits.ping_after_ms == UINT32_MAX) return UINT32_MAX;
   const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
   // What the peer says meanwhile is not heard.
   if (held_back_) alive_ms_ = now;

@@ -105,7 +105,7 @@ class Server {
   core::Result<core::Ok> reload_tls();
 
   Stats stats() const;
-  // Sockets now: Stats::connections without the rest.
+  // Stats::connections without the rest.
   std::size_t connections() const;
 
  private:

@@ -141,7 +141,7 @@ class Shard {
   }
   // Messages the current event may still handle.
   std::uint32_t& messages_left() { return messages_left_; }
-  // Bytes that were inflated or compressed in this turn; and whether that was enough.
+  // Event::decoded_bytes, and bytes compressed, of this turn; and whether that was enough.
   void spend_codec(std::size_t bytes) { codec_bytes_.in(reactor_.turn()) += bytes; }
   bool codec_spent() { return codec_bytes_.in(reactor_.turn()) >= kCodecBytesPerTurn; }
   // One of the TLS handshakes this turn may advance; false: none is left.

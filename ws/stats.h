@@ -11,7 +11,7 @@ namespace ws {
 
 // Since the start, over all threads; each number is exact, but they are not read at one instant.
 struct Stats {
-  std::uint64_t connections = 0;  // sockets now, whatever their state
+  std::uint64_t connections = 0;  // sockets now, whatever their state; without those being refused
   std::uint64_t accepted = 0;     // sockets; on a client's side, connections it tried to make
   std::uint64_t opened = 0;       // on_open
   std::array<std::uint64_t, kCloseCauses> closed{};  // on_close, by CloseCause

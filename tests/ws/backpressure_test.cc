@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <future>
 #include <initializer_list>
 #include <string>
 #include <thread>
@@ -144,6 +145,23 @@ TEST_P(ServerBackpressure, WhatWasSaidBeforeAResetIsHeard) {
   EXPECT_TRUE(heard);
   EXPECT_EQ(static_cast<int>(closings[0].code), 4000);
   EXPECT_EQ(closings[0].cause, CloseCause::kPeer);
+}
+
+// Nothing else would ever tell of it.
+TEST(ServerPauses, APeerThatIsGoneIsNotKeptByAPause) {
+  std::promise<void> go;
+  TestServer server({}, [&](Conn& conn, const Message&) {
+    go.get_future().wait();
+    conn.send(std::string(40'000, 'x'));
+    conn.pause_reading();
+  });
+  RawPeer peer(connect_tcp(server.port(false)), false);
+  peer.upgrade();
+  ASSERT_TRUE(peer.send_raw(text("hello")));
+  ASSERT_TRUE(eventually([&] { return server.journal().messages() == 1; }));
+  peer.reset();
+  go.set_value();
+  ASSERT_EQ(server.journal().closings(1).size(), 1U);
 }
 
 // Everything owed comes, then the answer to the Close that stood behind all of it.

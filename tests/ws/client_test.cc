@@ -457,5 +457,24 @@ TEST(Client, CountsWhatItDoes) {
   EXPECT_EQ(stats.closed_by(CloseCause::kLocal), 1U);
 }
 
+// Whoever refills the queue in on_drain, as conn.h says, reads the echoes meanwhile.
+TEST(ClientEchoes, AServerThatPumpsGetsEverythingBack) {
+  constexpr std::size_t kMessages = 8'000;
+  std::size_t left = kMessages;
+  std::atomic<std::size_t> got = 0;
+  const auto pump = [&](Conn& conn) {
+    const std::string message(16'000, 'x');
+    while (left > 0 && conn.queued_bytes() <= Limits().queue_high_bytes) {
+      if (conn.send(message) > SendStatus::kQueued) return;
+      --left;
+    }
+  };
+  TestServer server(
+      {.on_open = pump, .on_message = [&](Conn&, const Message&) { ++got; }, .on_drain = pump});
+  ws::Client client;
+  ASSERT_TRUE(client.connect(url_of(server), {}, {.on_message = echo}));
+  EXPECT_TRUE(eventually([&] { return got == kMessages; })) << got << " of " << kMessages;
+}
+
 }  // namespace
 }  // namespace ws::test

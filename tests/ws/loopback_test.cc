@@ -201,7 +201,6 @@ TEST(Loopback, PingsAfter30SecondsOfSilence) {
   EXPECT_GT(std::count(scene.log.begin(), scene.log.end(), ' '), 200);
 }
 
-// A peer whose end is not heard: its client pauses, and so answers nothing.
 // "0: a ping every pong_wait_ms; UINT32_MAX: no keep-alive".
 TEST(Loopback, KeepAliveHasItsExtremes) {
   Scene eager({.limits = {.ping_after_ms = 0, .pong_wait_ms = 1000}});
@@ -221,6 +220,7 @@ TEST(Loopback, KeepAliveHasItsExtremes) {
   EXPECT_EQ(never.log, "");
 }
 
+// A peer whose end is not heard: its client pauses, and so answers nothing.
 TEST(Loopback, WhoDoesNotAnswerIsClosedAfter50Seconds) {
   Scene scene;
   scene.open();
@@ -543,7 +543,7 @@ TEST(Loopback, RoutesThatCannotBeAreErrors) {
 // whoever does that into an echo gets everything back. Were both ends to stop reading while they
 // wait to write, neither would ever write again.
 TEST(Loopback, PumpingIntoAnEchoComesToAnEnd) {
-  constexpr std::size_t kTotalBytes = 8 << 20;
+  constexpr std::size_t kTotalBytes = 40 << 20;  // more than a queue's maximum
   for (const bool client_pumps : {true, false}) {
     for (const std::size_t bytes : {100U, 16'384U}) {
       Loopback net;
