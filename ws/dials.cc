@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/endian.h"
-#include "core/log.h"
 #include "core/thrown.h"
 #include "tls/crypto.h"
 #include "ws/shard.h"
@@ -13,11 +12,8 @@
 namespace ws {
 
 void tell_failure(const ConnectOptions& options, const ConnectFailure& failure) {
-  try {
-    if (options.on_failure) options.on_failure(failure);
-  } catch (...) {
-    core::log(core::LogLevel::kError, "on_failure threw", {{"what", core::thrown()}});
-  }
+  if (!options.on_failure) return;
+  (void)core::guarded("on_failure threw", [&] { options.on_failure(failure); });
 }
 
 namespace {
@@ -92,11 +88,10 @@ void Dials::link_ended(Dial& dial) {
   const bool lasted = dial.opened && has_lasted(dial);
   if (lasted) dial.attempt = dial.pauses = 0;
   const std::uint32_t pause_ms = pause_before_retry(dial);
-  if (dial.opened && !lasted && pause_ms == 0 && reconnects(dial)) {
-    dial.failure = "the last attempt came to a connection that ended too soon";
-    tell_failure(dial, 0);
-  }
-  if (!dial.opened) tell_failure(dial, pause_ms);
+  // A connection has its on_close, and this where it was the last attempt.
+  const bool last = dial.opened && !lasted && pause_ms == 0 && reconnects(dial);
+  if (last) dial.failure = "the last attempt came to a connection that ended too soon";
+  if (!dial.opened || last) tell_failure(dial, pause_ms);
   if (pause_ms == 0) return give_up(dial);
   ++dial.pauses;
   core::Reactor& reactor = shard_.reactor();

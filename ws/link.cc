@@ -169,7 +169,7 @@ void Link::open(const Handlers& handlers) {
   if (handlers.on_open) guard([&](Conn& conn) { handlers.on_open(conn); });
 }
 
-// The one place where handlers run.
+// The one place where handlers run. Not core::guarded(), whose answer each message would look at.
 template <class Callback>
 [[gnu::always_inline]] inline void Link::guard(Callback&& callback) {
   try {

@@ -9,22 +9,6 @@
 
 namespace ws {
 
-namespace {
-
-// The one place where a route's hooks run. false: it threw.
-template <class Hook>
-bool guard_hook(Hook&& hook) {
-  try {
-    hook();
-    return true;
-  } catch (...) {
-    core::log(core::LogLevel::kError, "handler threw", {{"what", core::thrown()}});
-    return false;
-  }
-}
-
-}  // namespace
-
 void Link::take_request(core::Bytes bytes) {
   const auto step = opening_->parser->feed(bytes);
   if (step.state == proto::RequestParser::State::kMore) return;
@@ -57,7 +41,7 @@ void Link::serve_page() {
   describe_request();
   const Handlers& handlers = *opening_->route.handlers;
   Response page;
-  if (!guard_hook([&] { page = handlers.on_http(opening_->request); })) {
+  if (!core::guarded("handler threw", [&] { page = handlers.on_http(opening_->request); })) {
     return refuse(refuse_request(500, opening_->request.method));
   }
   answer_http(page.status, page.body, page.headers);
@@ -71,7 +55,7 @@ void Link::ask_program() {
   }
   describe_request();
   Upgrade decision;
-  if (!guard_hook([&] { decision = handlers.on_upgrade(opening_->request); })) {
+  if (!core::guarded("handler threw", [&] { decision = handlers.on_upgrade(opening_->request); })) {
     return refuse(refuse_request(500));
   }
   decide(std::move(decision));

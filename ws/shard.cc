@@ -36,14 +36,6 @@ bool holds_spares(Shard& shard) {
   return shard.scratch().pool.holds_memory() || outbox_is_large(shard);
 }
 
-void call_watch(const std::function<void()>& on_readable) {
-  try {
-    on_readable();
-  } catch (...) {
-    core::log(core::LogLevel::kError, "on_readable threw", {{"what", core::thrown()}});
-  }
-}
-
 }  // namespace
 
 core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& deflate) {
@@ -220,7 +212,9 @@ void Shard::on_wake(core::Id id, std::uint32_t wake) {
       return serve_listener(*listeners_[number], wake);
     case Kind::kWatch:
       // Its first event may be about writing alone.
-      if ((wake & core::kReadable) != 0) call_watch(watches_[number]);
+      if ((wake & core::kReadable) != 0) {
+        (void)core::guarded("on_readable threw", watches_[number]);
+      }
       return;
     case Kind::kTimer:
       return on_timer(id);

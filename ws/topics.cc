@@ -1,7 +1,6 @@
 #include "ws/topics.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "core/check.h"
@@ -21,15 +20,8 @@ bool is_prefix(std::string_view pattern) {
 core::SharedBytes frames_of(const Message& message, core::ConstBytes payload, std::uint8_t rsv,
                             std::size_t frame_bytes) {
   if (frame_bytes == 0 || payload.size() <= frame_bytes) {
-    std::array<std::uint8_t, proto::kFrameHeaderBytesMax> header;
-    const std::size_t header_bytes = proto::encode_header(header.data(),
-                                                          {.payload_bytes = payload.size(),
-                                                           .mask_key = {},
-                                                           .opcode = opcode_of(message.type),
-                                                           .fin = true,
-                                                           .rsv = rsv},
-                                                          proto::Role::kServer);
-    return core::SharedBytes({header.data(), header_bytes}, payload);
+    const proto::ServerHeader header(opcode_of(message.type), rsv, payload.size());
+    return core::SharedBytes(header.bytes(), payload);
   }
   core::Buffer out;
   proto::encode_message(out, {.role = proto::Role::kServer}, opcode_of(message.type), rsv, payload,

@@ -58,6 +58,24 @@ inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode,
   encode_frame(out, sender, FrameMarks{.opcode = opcode}, payload);
 }
 
+// The header of a message that a server sends as one frame.
+class ServerHeader {
+ public:
+  ServerHeader(Opcode opcode, std::uint8_t rsv, std::size_t payload_bytes)
+      : size_(encode_header(bytes_.data(),
+                            {.payload_bytes = payload_bytes,
+                             .mask_key = {},
+                             .opcode = opcode,
+                             .fin = true,
+                             .rsv = rsv},
+                            Role::kServer)) {}
+  core::ConstBytes bytes() const { return core::ConstBytes(bytes_).first(size_); }
+
+ private:
+  std::array<std::uint8_t, kFrameHeaderBytesMax> bytes_;
+  std::size_t size_;
+};
+
 // Appends a data message: one frame, or fragments of at most frame_bytes each (0: no limit). 5.4.
 // rsv: on the first frame only.
 void encode_message(core::Buffer& out, Sender sender, Opcode opcode, std::uint8_t rsv,

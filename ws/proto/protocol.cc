@@ -51,6 +51,8 @@ Event Protocol::next(core::Bytes& in, core::Buffer& out) {
                   : begin_data_frame(start.step.header, in);
     }
     if (event.error != Error::kNone) event = fail(event, out);
+    const bool frame_done = state_ == State::kHeader;
+    if (event.kind == Event::Kind::kNone && frame_done) event.kind = Event::Kind::kProgress;
     if (state_ == State::kEnded) in = {};
     if (event.kind != Event::Kind::kNone) return event;
   }
@@ -156,7 +158,7 @@ Event Protocol::begin_data_frame(const FrameHeader& header, core::Bytes& in) {
 Event Protocol::deliver_whole_frame(const FrameHeader& header, core::Bytes& in) {
   const core::Bytes payload = in.first(static_cast<std::size_t>(header.payload_bytes));
   in = in.subspan(payload.size());
-  if (close_written_) return {.kind = Event::Kind::kProgress};
+  if (close_written_) return {};
   if (from_client()) apply_mask(payload, header.mask_key);
   message_opcode_ = header.opcode;
   if (header.rsv != 0) return deliver_decoded(payload);
@@ -245,11 +247,11 @@ Event Protocol::next_chunk(core::Bytes& in) {
   if (frame_done) state_ = State::kHeader;
   const bool last = frame_done && frame_fin_;
   if (last) message_open_ = false;
-  if (close_written_) return {.kind = Event::Kind::kProgress};
+  if (close_written_) return {};
   if (last && message_opcode_ == Opcode::kText && !utf8_.complete()) {
     return {.error = Error::kInvalidUtf8};
   }
-  if (count == 0 && !last) return {.kind = Event::Kind::kProgress};
+  if (count == 0 && !last) return {};
   const bool first = !chunk_begun_;
   chunk_begun_ = true;
   return {.kind = Event::Kind::kChunk,
@@ -311,9 +313,9 @@ void Protocol::payload_received(std::size_t count) {
 
 Event Protocol::finish_data_frame() {
   state_ = State::kHeader;
-  if (!frame_fin_) return {.kind = Event::Kind::kProgress};
+  if (!frame_fin_) return {};
   message_open_ = false;
-  if (close_written_) return {.kind = Event::Kind::kProgress};
+  if (close_written_) return {};
   if (message_rsv_ != 0) {
     core::Buffer marked = std::move(message_);
     Event event = deliver_decoded(marked.bytes());
