@@ -13,13 +13,14 @@ flags_release := -DNDEBUG
 flags_debug := -O0
 flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 flags_tsan := -O1 -g1 -fsanitize=thread
-flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(filter tests/%,$<),$(test_flags),$(library_flags))
+flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(parts),$(test_flags),$(library_flags))
 # A test runs once for each time it is compiled: optimising pays only where millions of streams or cuts are made, and
 # undefined behaviour is looked for in what is tested. Most of the time goes into headers, so those that all tests
 # share are compiled once, by each compiler for itself.
-slow_tests := tests/ws/deflate/% tests/conformance/% %/utf8_test.cc
-test_flags = $(if $(filter file,$(origin CXXFLAGS)),-g1 $(if $(filter $(slow_tests),$<),-O1,-O0)) \
-  $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$<),,-include $(precompiled))
+slow_tests := tests/ws/deflate/% tests/ws/proto/utf8_test.cc \
+  $(patsubst %,tests/conformance/%.cc,conformance deflate_frames protocol_test runner)
+test_flags = $(if $(filter file,$(origin CXXFLAGS)),-g1 $(if $(filter $(slow_tests),$(parts)),-O1,-O0)) \
+  $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$(parts)),,-include $(precompiled))
 compiler := $(notdir $(lastword $(CXX)))
 precompiled := $(B)/$(compiler).h
 # The library shares some where it is instrumented; release shows that each file includes what it uses.
@@ -42,11 +43,24 @@ pure_tests := $(patsubst %,tests/%_test.cc,tidy \
 test_sources_tsan := $(filter-out $(pure_tests),$(test_sources))
 # What is installed, and the examples, are not instrumented.
 test_sources_asan := $(filter-out %/install_test.cc %/examples_test.cc,$(test_sources))
-test_objects := $(call objects,$(sort $(or $(test_sources_$(VARIANT)),$(test_sources))))
+test_files := $(or $(test_sources_$(VARIANT)),$(test_sources))
+# Five files of a directory are one translation unit, as most of a file's time goes into what each instantiates again: a
+# name is unique in its directory, even in an anonymous namespace. Arguments: where, the files, one word for each unit.
+define unit
+$(if $(2),
+test_units += $(B)/$(1)$(words $(3)).cc
+$(B)/$(1)$(words $(3)).cc $(B)/$(1)$(words $(3)).o: private parts := $(wordlist 1,5,$(2))
+$(call unit,$(1),$(wordlist 6,$(words $(2)),$(2)),$(3) more))
+endef
+fast = $(filter-out $(slow_tests),$(filter $(wildcard $(1)*.cc),$(test_files)))
+slow = $(filter $(slow_tests),$(filter $(wildcard $(1)*.cc),$(test_files)))
+$(foreach where,$(sort $(dir $(test_files))),\
+  $(eval $(call unit,$(where),$(call fast,$(where)),one))$(eval $(call unit,$(where)slow,$(call slow,$(where)),one)))
+test_objects := $(test_units:.cc=.o)
 examples := $(patsubst ws/examples/%.cc,$(B)/examples/%,$(wildcard ws/examples/*.cc))
 
 .DELETE_ON_ERROR:
-.PHONY: all libws.a wsd run test check asan tsan fuzz examples deps test-deps install uninstall clean help
+.PHONY: all always libws.a wsd run test check asan tsan fuzz examples deps test-deps install uninstall clean help
 .SECONDARY:
 
 all: libws.a wsd
@@ -60,7 +74,15 @@ $(B)/%.o: %.cc | $(B)/openssl $(addsuffix .gch,$(library_precompiled))
 	@echo "  c++ $<"
 	@$(CXX) $(flags) -c $< -o $@
 
-$(test_objects): | $(precompiled).gch
+$(test_units): always
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' $(parts) | cmp -s - $@ || printf '#include "%s"\n' $(parts) >$@
+
+$(test_objects): %.o: %.cc | $(precompiled).gch
+	@echo "  c++ $(parts)"
+	@$(CXX) $(flags) -c $< -o $@
+
+$(precompiled).gch: private parts = $<
 $(precompiled).gch: tests/support/precompiled.h | $(B)/openssl
 	@echo '#include "$<"' >$(precompiled)
 	@$(CXX) $(filter-out -include $(precompiled),$(flags)) -x c++-header $(precompiled) -o $@

@@ -4,14 +4,9 @@
 namespace ws::test {
 namespace {
 
-const std::string kHello = "Hello World!";
 const std::string kSurrogate =
     "\xce\xba\xe1\xbd\xb9\xcf\x83\xed\xa0\x80"
     "edited";
-
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
 
 // 7.1: once the peer's Close is in, all it sent before is answered and all behind it ignored.
 void add_after_close(Cases& cases) {

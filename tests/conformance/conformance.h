@@ -28,6 +28,9 @@ enum Op : std::uint8_t {
 
 // The limits a bare wsd runs with.
 inline constexpr Limits kLimits{};
+inline constexpr std::size_t kMessageMax = kLimits.message_bytes;
+inline constexpr std::size_t kKiB = 1024;
+inline constexpr std::size_t kMiB = 1024 * kKiB;
 
 // How the bytes of one send are cut into writes.
 struct Chop {
@@ -125,6 +128,9 @@ void add(Cases& cases, std::string id, Script script);
 void add_lazy(Cases& cases, std::string id, std::function<Script()> script);
 void add_raw(Cases& cases, std::string id, Script script);
 void add_socket_only(Cases& cases, std::string id, Script script);
+inline std::string n(std::uint64_t number) {  // in an id
+  return std::to_string(number);
+}
 
 // Frames as a client writes them.
 struct FrameSpec {
@@ -142,6 +148,7 @@ inline std::string header(const FrameSpec& spec) {
   return frame(spec, {});
 }
 
+inline const std::string kHello = "Hello, world!";
 std::string text(std::string_view payload);
 std::string binary(std::string_view payload);
 std::string ping(std::string_view payload = {});

@@ -7,10 +7,6 @@ namespace {
 
 using namespace std::string_literals;  // some payloads hold a zero byte
 
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
-
 void add_pings(Cases& cases) {
   const std::string octets = "\x00\xff\xfe\xfd\xfc\xfb\x00\xff"s;
   const std::string longest = repeat("\xfe", 125);

@@ -102,9 +102,9 @@ std::string drips_its_client_hello(std::uint16_t port) {
   const Stopwatch watch;
   const auto stream = Stream::open(port, false);
   if (stream == nullptr) return "no connection";
-  constexpr std::string_view kHello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+  constexpr std::string_view kClientHello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
   std::string heard;
-  for (const char byte : kHello) {
+  for (const char byte : kClientHello) {
     if (!stream->write({&byte, 1})) break;
     const Stream::Got got = stream->read(heard, 1'000);
     if (got != Stream::Got::kTimeout && got != Stream::Got::kData) break;

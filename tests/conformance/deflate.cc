@@ -12,16 +12,8 @@ namespace {
 using namespace std::string_literals;
 using deflate::kFixed;
 
-constexpr std::size_t kKiB = 1024;
-constexpr std::size_t kMiB = 1024 * kKiB;
-constexpr std::size_t kMessageMax = kLimits.message_bytes;
-constexpr char kOffer[] = "permessage-deflate";
 constexpr char kAnswer[] =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
 
 Script agreed() {
   return offers(kOffer, kAnswer);
@@ -148,7 +140,7 @@ void add_frames_of_messages(Cases& cases) {
 
 // Section 6.1: RSV1 belongs to the first frame of a data message; section 5.2 of RFC 6455 leaves
 // the other bits to nobody.
-void add_reserved_bits(Cases& cases) {
+void add_compressed_reserved_bits(Cases& cases) {
   const std::string part = packed_first(kText, "\xf2\x48\xcd"s);
   bad(cases, "F5-rsv1-on-a-continuation-of-a-compressed-message",
       part + frame({.opcode = kContinuation, .rsv = 4}, "\xc9\xc9\x07\x00"s), 1002);
@@ -335,7 +327,7 @@ void add_utf8_inside(Cases& cases) {
 }
 
 // Rows C1 and C2: the limit is on what comes out.
-void add_sizes(Cases& cases) {
+void add_compressed_sizes(Cases& cases) {
   const auto lazy = [&cases](std::string id, std::function<Script()> script) {
     add_lazy(cases, std::move(id), std::move(script));
     cases.back().raw = cases.back().socket_only = true;
@@ -412,7 +404,7 @@ void add_sizes(Cases& cases) {
 }
 
 // Autobahn 12: messages of growing size, whole and fragmented, several in a row.
-void add_round_trips(Cases& cases) {
+void add_compressed_round_trips(Cases& cases) {
   constexpr std::size_t kMessages = 4;
   for (std::size_t bytes :
        Sizes{0, 1, 16, 64, 256, 1023, 1024, 1025, 4096, 8192, 16384, 32768, 65535, 65536, 131072}) {
@@ -571,12 +563,12 @@ void add_windows(Cases& cases) {
 void add_deflate(Cases& cases) {
   add_examples(cases);
   add_frames_of_messages(cases);
-  add_reserved_bits(cases);
+  add_compressed_reserved_bits(cases);
   add_final_blocks(cases);
   add_broken_streams(cases);
   add_utf8_inside(cases);
-  add_sizes(cases);
-  add_round_trips(cases);
+  add_compressed_sizes(cases);
+  add_compressed_round_trips(cases);
   add_offers(cases);
   add_windows(cases);
 }

@@ -10,6 +10,8 @@
 
 namespace ws::test {
 
+inline constexpr char kOffer[] = "permessage-deflate";
+
 // A good upgrade with this offer, "" for none, and the answer that must come: "" for none.
 Script offers(std::string_view offer, std::string answer);
 

@@ -16,15 +16,14 @@
 namespace ws::test {
 namespace {
 
-constexpr char kOffer[] = "permessage-deflate";
 constexpr char kServerFresh[] = "; server_no_context_takeover";
 constexpr char kClientFresh[] = "; client_no_context_takeover";
 constexpr char kClientWindow[] = "; client_max_window_bits";
 constexpr char kServerWindow[] = "; server_max_window_bits";
 
-class Wsd {
+class CompressingWsd {
  public:
-  explicit Wsd(const char* mode)
+  explicit CompressingWsd(const char* mode)
       : process_({"--deflate", mode, "--listen", "ws://127.0.0.1:0", "--listen",
                   "wss://127.0.0.1:0", "--threads", "1"}) {
     EXPECT_TRUE(process_.wait_listening(2)) << process_.output();
@@ -87,7 +86,7 @@ std::string noise_of(std::size_t bytes) {
 
 class Takeover : public testing::Test {
  protected:
-  Wsd wsd_{"takeover"};
+  CompressingWsd wsd_{"takeover"};
 };
 
 // RFC 7692 section 7.2.3.2 "Sharing LZ77 Sliding Window".
@@ -337,7 +336,7 @@ TEST_F(Takeover, ContextsOfConnectionsAreTheirOwn) {
 }
 
 TEST(DeflateOff, NothingIsAgreedOnAndNothingCompressed) {
-  Wsd wsd("off");
+  CompressingWsd wsd("off");
   const std::string long_text = repeat("compressible ", 20'000);
   for (const char* offer :
        {kOffer, "permessage-deflate; client_max_window_bits",
@@ -353,7 +352,7 @@ TEST(DeflateOff, NothingIsAgreedOnAndNothingCompressed) {
 
 // `on` said aloud is what a bare wsd does.
 TEST(DeflateOn, IsTheDefault) {
-  Wsd wsd("on");
+  CompressingWsd wsd("on");
   const std::string answer = std::string(kOffer) + kServerFresh + kClientFresh;
   const std::string message = repeat("compressible ", 20'000);
   EXPECT_EQ(wsd.play(offers(kOffer, answer).sends(text(message)).gets_packed(kText, message).bye()),

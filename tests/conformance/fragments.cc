@@ -5,23 +5,18 @@
 namespace ws::test {
 namespace {
 
-const std::string kHello = "Hello, world!";
 const std::string kStray = "non-continuation payload";
 
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
-
-struct Cut {
+struct CutInto {
   const char* name;
   bool frame_by_frame = false;
   Chop chop;
 };
-const std::vector<Cut> kCuts = {
+const std::vector<CutInto> kCuts = {
     {"", false, {}}, {"-frame-by-frame", true, {}}, {"-bytewise", false, bytewise()}};
 
 // The same frames in one write, in one write each, and byte by byte.
-Script sent(const std::vector<std::string>& frames, const Cut& cut) {
+Script sent(const std::vector<std::string>& frames, const CutInto& cut) {
   Script script;
   std::string all;
   for (const std::string& frame : frames) {
@@ -62,7 +57,7 @@ void add_two_fragments(Cases& cases) {
             .gets_text("fragment1fragment2")
             .bye());
   }
-  for (const Cut& cut : kCuts) {
+  for (const CutInto& cut : kCuts) {
     add(cases, std::string("binary-in-three-fragments") + cut.name,
         sent({first(kBinary, "\xff\xfe"), middle(""), middle("\xfd"), last("\xfc")}, cut)
             .gets_binary("\xff\xfe\xfd\xfc")
@@ -145,7 +140,7 @@ void add_interleaved_messages(Cases& cases) {
 
 // 5.19 and 5.20: the first ping is answered before the rest of the message is even sent.
 void add_pings_in_a_slow_message(Cases& cases) {
-  for (const Cut& cut : {kCuts[0], kCuts[1]}) {
+  for (const CutInto& cut : {kCuts[0], kCuts[1]}) {
     Script script = sent({first(kText, "fragment1"), middle("fragment2"), ping("pongme 1!")}, cut);
     script.gets_pong("pongme 1!");
     const Script rest =

@@ -7,13 +7,8 @@ namespace {
 
 using namespace std::string_literals;  // some payloads hold a zero byte
 
-const std::string kHello = "Hello, world!";
 const std::string kOctets = "\x00\xff\xfe\xfd\xfc\xfb\x00\xff"s;
 constexpr Op kOpcodes[] = {kText, kBinary, kClose, kPing, kPong};
-
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
 
 // One message of each payload length at which the length field or its meaning changes.
 void add_lengths(Cases& cases) {

@@ -7,10 +7,6 @@
 namespace ws::test {
 namespace {
 
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
-
 // Accepted, and then it is a WebSocket.
 void accept(Cases& cases, std::string id, const Request& request, Chop chop = {}) {
   add_raw(cases, std::move(id),

@@ -7,14 +7,7 @@ namespace {
 
 using namespace std::string_literals;  // one payload holds a zero byte
 
-constexpr std::size_t kKiB = 1024;
-constexpr std::size_t kMiB = 1024 * kKiB;
-constexpr std::size_t kMessageMax = kLimits.message_bytes;
 constexpr std::size_t kFragmentsMax = kLimits.message_fragments;
-
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
 
 std::string textual(std::size_t bytes) {
   return repeat("BAsd7&jh23", bytes);
@@ -24,7 +17,7 @@ std::string octets(std::size_t bytes) {
 }
 
 // 9.1 and 9.2: one frame of growing size; the last is exactly the limit.
-void add_sizes(Cases& cases) {
+void add_message_sizes(Cases& cases) {
   std::size_t index = 0;
   for (std::size_t bytes : Sizes{64 * kKiB, 256 * kKiB, 1 * kMiB, 4 * kMiB, 8 * kMiB, 16 * kMiB}) {
     ++index;
@@ -169,7 +162,7 @@ void add_fragment_limit(Cases& cases) {
 }  // namespace
 
 void add_limits(Cases& cases) {
-  add_sizes(cases);
+  add_message_sizes(cases);
   add_fragment_sizes(cases);
   add_chops(cases);
   add_round_trips(cases);

@@ -13,10 +13,6 @@ const Headers kVersionRequired = {
     {"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-WebSocket-Version", "13"}};
 const Headers kAllow = {{"Allow", "GET"}};
 
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
-
 // Alone, and with a good request behind it in the same segment (row H5): there is one answer.
 void refuse(Cases& cases, const std::string& id, const std::string& request, int status,
             const Headers& headers = {}, bool head_only = false) {
@@ -107,7 +103,7 @@ void add_hosts(Cases& cases) {
 
 // A body announced by an upgrade request would be read as frames by us and as a body by a proxy in
 // front of us, so it is refused unread (row H4).
-void add_bodies(Cases& cases) {
+void add_request_bodies(Cases& cases) {
   for (const auto* header :
        {"Content-Length: 5", "Content-Length: 1", "Content-Length: 18446744073709551616",
         "Content-Length: -1", "Content-Length: five", "Content-Length: 0x0", "Content-Length: +0",
@@ -270,7 +266,7 @@ void add_bad_lists(Cases& cases) {
 }
 
 // A peer that leaves before it asked: nothing to say, nothing to keep.
-void add_lost_peers(Cases& cases) {
+void add_peers_lost_in_the_request(Cases& cases) {
   add_raw(cases, "H8-fin-at-once", Script().half_closes().gone());
   add_raw(cases, "H8-fin-inside-the-request",
           Script().sends("GET /ws HTTP/1.1\r\nHo").half_closes().gone());
@@ -288,7 +284,7 @@ void add_refusals(Cases& cases) {
   add_versions(cases);
   add_keys(cases);
   add_hosts(cases);
-  add_bodies(cases);
+  add_request_bodies(cases);
   add_versions_of_http(cases);
   add_request_lines(cases);
   add_header_lines(cases);
@@ -296,7 +292,7 @@ void add_refusals(Cases& cases) {
   add_other_protocols(cases);
   add_long_heads(cases);
   add_bad_lists(cases);
-  add_lost_peers(cases);
+  add_peers_lost_in_the_request(cases);
 }
 
 }  // namespace ws::test

@@ -12,10 +12,6 @@ constexpr std::size_t kNowhere = std::string::npos;
 // "κόσμε"
 const std::string kGreek = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
 
-std::string n(std::uint64_t number) {
-  return std::to_string(number);
-}
-
 struct Judged {
   std::size_t impossible_at = kNowhere;  // the first byte that no good text can have there
   bool complete = true;                  // does not end inside a code point
@@ -262,7 +258,7 @@ void add_fail_fast(Cases& cases) {
 
 // The first and last code point of each length and of each gap, cut at every byte: between
 // fragments, between fragments with a ping among them, and between reads.
-void add_splits(Cases& cases) {
+void add_text_splits(Cases& cases) {
   for (const std::string code_point :
        {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xe0\xbf\xbf", "\xe1\x80\x80", "\xec\xbf\xbf",
         "\xed\x80\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
@@ -358,7 +354,7 @@ void add_utf8(Cases& cases) {
   add_empty_and_fragmented(cases);
   add_fail_fast(cases);
   add_groups(cases);
-  add_splits(cases);
+  add_text_splits(cases);
   add_long(cases);
   add_not_text(cases);
 }

@@ -25,14 +25,7 @@ namespace {
 
 using namespace test;
 
-using State = Listener::Accepted::State;
-
-int option(int fd, int level, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
-  return value;
-}
+using AcceptState = Listener::Accepted::State;
 
 bool has_ipv6() {
   return static_cast<bool>(Listener::open(ip("::1")));
@@ -81,7 +74,7 @@ TEST(Listener, FindsAPortAndAcceptsFromIt) {
   const core::Fd client = client_of(listener.address());
   ASSERT_TRUE(client);
   Listener::Accepted accepted = accept_one(listener);
-  ASSERT_EQ(accepted.state, State::kOk);
+  ASSERT_EQ(accepted.state, AcceptState::kOk);
   EXPECT_EQ(accepted.peer.to_string(), own_address(client.get()).to_string());
   EXPECT_EQ(accepted.socket.peer().to_string(), accepted.peer.to_string());
 }
@@ -90,22 +83,22 @@ TEST(Listener, AcceptedSocketsAreNonBlockingCloseOnExecAndWithoutDelay) {
   Listener listener = open_or_die(ip("127.0.0.1"));
   const core::Fd client = client_of(listener.address());
   const Listener::Accepted accepted = accept_one(listener);
-  ASSERT_EQ(accepted.state, State::kOk);
+  ASSERT_EQ(accepted.state, AcceptState::kOk);
   const int fd = accepted.socket.fd();
   EXPECT_TRUE(::fcntl(fd, F_GETFL) & O_NONBLOCK);
   EXPECT_TRUE(::fcntl(fd, F_GETFD) & FD_CLOEXEC);
-  EXPECT_NE(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
-  EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
+  EXPECT_NE(socket_option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_EQ(socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
   EXPECT_TRUE(::fcntl(listener.fd(), F_GETFL) & O_NONBLOCK);
   EXPECT_TRUE(::fcntl(listener.fd(), F_GETFD) & FD_CLOEXEC);
 }
 
 TEST(Listener, HasNothingToAcceptWhenNobodyWaits) {
   Listener listener = open_or_die(ip("127.0.0.1"));
-  EXPECT_EQ(listener.accept().state, State::kNone);
+  EXPECT_EQ(listener.accept().state, AcceptState::kNone);
   const core::Fd client = client_of(listener.address());
-  EXPECT_EQ(accept_one(listener).state, State::kOk);
-  EXPECT_EQ(listener.accept().state, State::kNone);
+  EXPECT_EQ(accept_one(listener).state, AcceptState::kOk);
+  EXPECT_EQ(listener.accept().state, AcceptState::kNone);
 }
 
 TEST(Listener, ASecondOneOnTheSameAddressIsRefused) {
@@ -180,8 +173,8 @@ TEST(Listener, SharingSpreadsConnectionsOverSocketsOfOnePort) {
   while (taken[0] + taken[1] < kClients) {
     pollfd wait[2] = {{first.fd(), POLLIN, 0}, {second.fd(), POLLIN, 0}};
     ASSERT_GT(::poll(wait, 2, 5000), 0);
-    if (first.accept().state == State::kOk) ++taken[0];
-    if (second.accept().state == State::kOk) ++taken[1];
+    if (first.accept().state == AcceptState::kOk) ++taken[0];
+    if (second.accept().state == AcceptState::kOk) ++taken[1];
   }
   EXPECT_GT(taken[0], 0);
   EXPECT_GT(taken[1], 0);
@@ -201,9 +194,9 @@ TEST(Listener, SiblingsHandDownTheSameOptions) {
   first.close();
   const core::Fd client = client_of(second.address());
   const Listener::Accepted accepted = accept_one(second);
-  ASSERT_EQ(accepted.state, State::kOk);
-  EXPECT_NE(option(accepted.socket.fd(), IPPROTO_TCP, TCP_NODELAY), 0);
-  EXPECT_EQ(option(accepted.socket.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
+  ASSERT_EQ(accepted.state, AcceptState::kOk);
+  EXPECT_NE(socket_option(accepted.socket.fd(), IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_EQ(socket_option(accepted.socket.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
 }
 
 TEST(Listener, StarTakesIpv4AndIpv6) {
@@ -215,7 +208,7 @@ TEST(Listener, StarTakesIpv4AndIpv6) {
     const core::Fd client = client_of(ip(host, port));
     ASSERT_TRUE(client) << host;
     const Listener::Accepted accepted = accept_one(listener);
-    ASSERT_EQ(accepted.state, State::kOk);
+    ASSERT_EQ(accepted.state, AcceptState::kOk);
     EXPECT_EQ(accepted.peer.to_string(), own_address(client.get()).to_string());
   }
 }
@@ -315,15 +308,15 @@ TEST(Listener, RefusesEachWaitingConnectionOnceWhenOutOfDescriptors) {
   ASSERT_TRUE(await_readable(listener.fd()));
   {
     Shortage shortage(0);
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(accept_one(listener).state, State::kRefused) << i;
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(accept_one(listener).state, AcceptState::kRefused) << i;
     // Linux says EMFILE though nobody waits; that must end the caller's loop all the same.
-    EXPECT_EQ(listener.accept().state, State::kNone);
-    EXPECT_EQ(listener.accept().state, State::kNone);
+    EXPECT_EQ(listener.accept().state, AcceptState::kNone);
+    EXPECT_EQ(listener.accept().state, AcceptState::kNone);
     for (const core::Fd& client : clients) EXPECT_TRUE(is_closed(client));
     // The spare is back in its place and nobody else can have it.
     EXPECT_EQ(::fcntl(0, F_DUPFD_CLOEXEC, 0), -1);
   }
-  EXPECT_EQ(listener.accept().state, State::kNone);
+  EXPECT_EQ(listener.accept().state, AcceptState::kNone);
 }
 
 TEST(Listener, AcceptsAgainAsSoonAsADescriptorIsFree) {
@@ -332,13 +325,13 @@ TEST(Listener, AcceptsAgainAsSoonAsADescriptorIsFree) {
   for (int i = 0; i < 4; ++i) clients.push_back(client_of(listener.address()));
   ASSERT_TRUE(await_readable(listener.fd()));
   Shortage shortage(0);
-  EXPECT_EQ(accept_one(listener).state, State::kRefused);
+  EXPECT_EQ(accept_one(listener).state, AcceptState::kRefused);
   shortage.release_one();
   Listener::Accepted accepted = accept_one(listener);
-  EXPECT_EQ(accepted.state, State::kOk);
-  EXPECT_EQ(accept_one(listener).state, State::kRefused);
+  EXPECT_EQ(accepted.state, AcceptState::kOk);
+  EXPECT_EQ(accept_one(listener).state, AcceptState::kRefused);
   accepted.socket.close();
-  EXPECT_EQ(accept_one(listener).state, State::kOk);
+  EXPECT_EQ(accept_one(listener).state, AcceptState::kOk);
   EXPECT_TRUE(is_closed(clients[0]));
   EXPECT_TRUE(is_closed(clients[2]));
 }
@@ -351,14 +344,15 @@ TEST(Listener, BacksOffWhenTheSpareDescriptorIsOfNoUse) {
   {
     Shortage shortage(0);
     shortage.lower_to(3);  // giving the spare up makes no room
-    EXPECT_EQ(listener.accept().state, State::kBackOff);
-    EXPECT_EQ(listener.accept().state, State::kBackOff);  // nor is there a spare any more
+    EXPECT_EQ(listener.accept().state, AcceptState::kBackOff);
+    EXPECT_EQ(listener.accept().state, AcceptState::kBackOff);  // nor is there a spare any more
   }
-  EXPECT_EQ(listener.accept().state, State::kOk);  // nobody was lost, and there is a spare again:
+  EXPECT_EQ(listener.accept().state,
+            AcceptState::kOk);  // nobody was lost, and there is a spare again:
   Shortage shortage(0);
-  EXPECT_EQ(listener.accept().state, State::kRefused);
-  EXPECT_EQ(listener.accept().state, State::kRefused);
-  EXPECT_EQ(listener.accept().state, State::kNone);
+  EXPECT_EQ(listener.accept().state, AcceptState::kRefused);
+  EXPECT_EQ(listener.accept().state, AcceptState::kRefused);
+  EXPECT_EQ(listener.accept().state, AcceptState::kNone);
 }
 
 TEST(ListenerDeathTest, BacksOffWhenOutOfMemory) {
@@ -367,7 +361,7 @@ TEST(ListenerDeathTest, BacksOffWhenOutOfMemory) {
         {
           Listener listener = open_or_die(ip("127.0.0.1"));
           if (!make_fail(SYS_accept4, -1, error)) say("back off");
-          say(listener.accept().state == State::kBackOff ? "back off" : "something else");
+          say(listener.accept().state == AcceptState::kBackOff ? "back off" : "something else");
         },
         kExited, "<back off>");
   }
@@ -379,7 +373,7 @@ TEST(ListenerDeathTest, DoesNotPassOverDeadConnectionsForEver) {
         {
           Listener listener = open_or_die(ip("127.0.0.1"));
           if (!make_fail(SYS_accept4, -1, error)) say("back off");
-          say(listener.accept().state == State::kBackOff ? "back off" : "something else");
+          say(listener.accept().state == AcceptState::kBackOff ? "back off" : "something else");
         },
         kExited, "<back off>");
   }

@@ -18,7 +18,7 @@ namespace ws::net {
 namespace {
 
 using namespace test;
-using State = Listener::Accepted::State;
+using AcceptState = Listener::Accepted::State;
 
 class UnixListener : public testing::Test {
  protected:
@@ -54,7 +54,7 @@ TEST_F(UnixListener, AcceptsFromItsPath) {
   const core::Fd client = client_of(address_);
   ASSERT_TRUE(client);
   Listener::Accepted accepted = accept_one(listener);
-  ASSERT_EQ(accepted.state, State::kOk);
+  ASSERT_EQ(accepted.state, AcceptState::kOk);
   EXPECT_EQ(accepted.peer.to_string(), "unix:");
   EXPECT_TRUE(::fcntl(accepted.socket.fd(), F_GETFL) & O_NONBLOCK);
   EXPECT_EQ(::send(client.get(), "x", 1, 0), 1);
@@ -158,9 +158,9 @@ TEST_F(UnixListener, SharesOneSocket) {
   EXPECT_NE(first.fd(), second.fd());
   EXPECT_TRUE(::fcntl(second.fd(), F_GETFD) & FD_CLOEXEC);
   const core::Fd client = client_of(address_), another = client_of(address_);
-  EXPECT_EQ(accept_one(first).state, State::kOk);
-  EXPECT_EQ(accept_one(second).state, State::kOk);
-  EXPECT_EQ(first.accept().state, State::kNone);
+  EXPECT_EQ(accept_one(first).state, AcceptState::kOk);
+  EXPECT_EQ(accept_one(second).state, AcceptState::kOk);
+  EXPECT_EQ(first.accept().state, AcceptState::kNone);
   first.close();
   EXPECT_TRUE(client_of(address_));
 }

@@ -32,7 +32,7 @@ core::Bytes room(std::string& text) {
 }
 
 // Ours is a Socket, the peer's end a bare blocking descriptor.
-struct Pair {
+struct SocketPair {
   Socket ours;
   core::Fd peer;
 
@@ -59,14 +59,14 @@ void make_nonblocking(int fd) {
   ASSERT_EQ(::fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 }
 
-Pair unix_pair() {
+SocketPair unix_pair() {
   int ends[2];
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   make_nonblocking(ends[0]);
   return {Socket(core::Fd(ends[0])), core::Fd(ends[1])};
 }
 
-Pair tcp_pair() {
+SocketPair tcp_pair() {
   Listener listener = open_or_die(ip("127.0.0.1"));
   core::Fd peer = client_of(listener.address());
   EXPECT_TRUE(peer);
@@ -85,7 +85,7 @@ std::size_t fill(Socket& socket, const std::string& chunk) {
 }
 
 TEST(Socket, ReadIsBlockedWhenNothingCame) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   std::string text(8, '.');
   const Transfer got = pair.ours.read(room(text));
   EXPECT_EQ(got.state, State::kBlocked);
@@ -93,7 +93,7 @@ TEST(Socket, ReadIsBlockedWhenNothingCame) {
 }
 
 TEST(Socket, ReadTakesLessThanAskedAndIsOk) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.send("abc");
   std::string text(8, '.');
   const Transfer got = pair.ours.read(room(text));
@@ -103,7 +103,7 @@ TEST(Socket, ReadTakesLessThanAskedAndIsOk) {
 }
 
 TEST(Socket, ReadLeavesWhatDoesNotFit) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.send("abcdef");
   std::string text(4, '.');
   EXPECT_EQ(pair.ours.read(room(text)).bytes, 4u);
@@ -114,7 +114,7 @@ TEST(Socket, ReadLeavesWhatDoesNotFit) {
 }
 
 TEST(Socket, ReadFillsTheFirstSpanThenTheSecond) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.send("abcdef");
   std::string first(4, '.'), second(4, '.');
   const Transfer got = pair.ours.read(room(first), room(second));
@@ -125,7 +125,7 @@ TEST(Socket, ReadFillsTheFirstSpanThenTheSecond) {
 }
 
 TEST(Socket, ReadOfTwoSpansAllowsOneToBeEmpty) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   std::string text(3, '.');
   pair.send("abc");
   EXPECT_EQ(pair.ours.read(room(text), {}).bytes, 3u);
@@ -137,7 +137,7 @@ TEST(Socket, ReadOfTwoSpansAllowsOneToBeEmpty) {
 }
 
 TEST(Socket, ReadGivesTheBytesBeforeAFinThenTheEnd) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.send("bye");
   pair.peer.reset();
   std::string text(8, '.');
@@ -150,7 +150,7 @@ TEST(Socket, ReadGivesTheBytesBeforeAFinThenTheEnd) {
 }
 
 TEST(Socket, ReadAfterAResetFailed) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.reset_by_peer();
   std::string text(8, '.');
   const Transfer got = pair.ours.read(room(text));
@@ -159,14 +159,14 @@ TEST(Socket, ReadAfterAResetFailed) {
 }
 
 TEST(Socket, ReadOfTwoSpansAfterAResetFailed) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.reset_by_peer();
   std::string text(8, '.');
   EXPECT_EQ(pair.ours.read(room(text), room(text)).state, State::kFailed);
 }
 
 TEST(Socket, WriteSendsTheBytesOfOnePart) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   const iovec one = part("hello");
   const Transfer sent = pair.ours.write({&one, 1});
   EXPECT_EQ(sent.state, State::kOk);
@@ -175,7 +175,7 @@ TEST(Socket, WriteSendsTheBytesOfOnePart) {
 }
 
 TEST(Socket, WriteSendsManyPartsInOrder) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   const std::array parts = {part("he"), part(""), part("llo"), part(" world")};
   const Transfer sent = pair.ours.write(parts);
   EXPECT_EQ(sent.state, State::kOk);
@@ -184,7 +184,7 @@ TEST(Socket, WriteSendsManyPartsInOrder) {
 }
 
 TEST(Socket, WriteTakesAsManyPartsAsItPromises) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   const std::vector<iovec> parts(Socket::kPartsMax, part("x"));
   const Transfer sent = pair.ours.write(parts);
   EXPECT_EQ(sent.state, State::kOk);
@@ -196,7 +196,7 @@ TEST(Socket, WriteTakesAsManyPartsAsItPromises) {
 constexpr std::size_t kHugeBytes = 64 << 20;
 
 // Every byte a short write counted must arrive, none of the others.
-void expect_short_write(Pair pair) {
+void expect_short_write(SocketPair pair) {
   const std::string huge(kHugeBytes, 'h');
   const iovec one = part(huge);
   const Transfer sent = pair.ours.write({&one, 1});
@@ -218,7 +218,7 @@ TEST(Socket, AShortWriteToAUnixSocketIsBlockedAndCountsWhatWent) {
 }
 
 TEST(Socket, AShortWriteOfManyPartsIsBlocked) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   const std::string huge(kHugeBytes, 'h');
   const std::array parts = {part("a"), part(huge), part("z")};
   const Transfer sent = pair.ours.write(parts);
@@ -228,7 +228,7 @@ TEST(Socket, AShortWriteOfManyPartsIsBlocked) {
 }
 
 TEST(Socket, WriteIsBlockedUntilThePeerReads) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   const std::size_t taken = fill(pair.ours, std::string(64 << 10, 'x'));
   const iovec one = part("y");
   while (pair.ours.write({&one, 1}).state == State::kOk) {
@@ -245,7 +245,7 @@ TEST(Socket, WriteIsBlockedUntilThePeerReads) {
 
 // One packet instead of two: the peer is woken once, by bytes and end together.
 TEST(Socket, BytesPushedWithTheFinLeaveTogetherWithIt) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   const iovec one = part("last words");
   EXPECT_EQ(pair.ours.write({&one, 1}, Socket::Push::kWithFin).bytes, 10u);
   std::string early(1, '.');
@@ -258,11 +258,11 @@ TEST(Socket, WriteToAPeerThatLeftFailsWithoutASignal) {
   const auto before = std::signal(SIGPIPE, SIG_DFL);  // would end this process
   const std::array two = {part("a"), part("b")};
   for (const std::size_t count : {1u, 2u}) {
-    Pair pair = unix_pair();
+    SocketPair pair = unix_pair();
     pair.peer.reset();
     EXPECT_EQ(pair.ours.write(std::span(two).first(count)).state, State::kFailed);
   }
-  Pair reset = tcp_pair();
+  SocketPair reset = tcp_pair();
   reset.reset_by_peer();
   EXPECT_EQ(reset.ours.write(two).state, State::kFailed);
   EXPECT_EQ(reset.ours.write(two).state, State::kFailed);
@@ -270,7 +270,7 @@ TEST(Socket, WriteToAPeerThatLeftFailsWithoutASignal) {
 }
 
 TEST(Socket, BytesSentBeforeAResetCanBeReadAfterAFailedWrite) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.send("last words");
   pair.reset_by_peer();
   const iovec one = part("x");
@@ -282,7 +282,7 @@ TEST(Socket, BytesSentBeforeAResetCanBeReadAfterAFailedWrite) {
 }
 
 TEST(Socket, ShutDownWriteSendsAFinAndStillReads) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.ours.shut_down_write();
   char byte;
   EXPECT_EQ(::recv(pair.peer.get(), &byte, 1, 0), 0);
@@ -292,7 +292,7 @@ TEST(Socket, ShutDownWriteSendsAFinAndStillReads) {
 }
 
 TEST(Socket, ADeadConnectionCanBeShutDownAbortedAndClosed) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.reset_by_peer();
   pair.ours.shut_down_write();
   pair.ours.abort_on_close();
@@ -301,7 +301,7 @@ TEST(Socket, ADeadConnectionCanBeShutDownAbortedAndClosed) {
 }
 
 TEST(Socket, CloseSendsAFin) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.ours.close();
   EXPECT_EQ(pair.ours.fd(), -1);
   char byte;
@@ -309,7 +309,7 @@ TEST(Socket, CloseSendsAFin) {
 }
 
 TEST(Socket, AbortOnCloseSendsAReset) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.ours.abort_on_close();
   pair.ours.close();
   char byte;
@@ -318,13 +318,13 @@ TEST(Socket, AbortOnCloseSendsAReset) {
 }
 
 TEST(Socket, TellsItsPeer) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   EXPECT_EQ(pair.ours.peer().to_string(), own_address(pair.peer.get()).to_string());
   EXPECT_EQ(unix_pair().ours.peer().to_string(), "unix:");
 }
 
 TEST(Socket, HasNoPeerOnceItIsGone) {
-  Pair pair = tcp_pair();
+  SocketPair pair = tcp_pair();
   pair.reset_by_peer();
   EXPECT_EQ(pair.ours.peer().size(), 0u);
 }
@@ -336,13 +336,6 @@ int outcome(const Socket& socket) {
   return socket.connect_error();
 }
 
-int option(int fd, int level, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
-  return value;
-}
-
 TEST(SocketConnect, ReachesAListener) {
   for (const char* host : {"127.0.0.1", "::1"}) {
     Listener listener = open_or_die(ip(host));
@@ -352,7 +345,7 @@ TEST(SocketConnect, ReachesAListener) {
     EXPECT_EQ(socket->peer().to_string(), listener.address().to_string());
     EXPECT_TRUE(::fcntl(socket->fd(), F_GETFL) & O_NONBLOCK);
     EXPECT_TRUE(::fcntl(socket->fd(), F_GETFD) & FD_CLOEXEC);
-    EXPECT_EQ(option(socket->fd(), IPPROTO_TCP, TCP_NODELAY), 1);
+    EXPECT_EQ(socket_option(socket->fd(), IPPROTO_TCP, TCP_NODELAY), 1);
     Listener::Accepted accepted = accept_one(listener);
     const iovec one = part("hello");
     EXPECT_EQ(socket->write({&one, 1}).state, State::kOk);

@@ -31,7 +31,7 @@ class DeflateBits {
   }
   DeflateBits& stored(bool final, std::string_view content) {
     header(final, 0).align().number(content.size(), 16).number(content.size() ^ 0xffff, 16);
-    for (const char c : content) byte(static_cast<std::uint8_t>(c));
+    bytes_.insert(bytes_.end(), content.begin(), content.end());
     return *this;
   }
   // s3.2.6.

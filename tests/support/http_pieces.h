@@ -1,4 +1,4 @@
-// Internal. Bytes fed to a parser of HTTP heads in every kind of split.
+// Internal. HTTP heads, and parsers fed with them in every kind of split.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <random>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "tests/support/guard_page.h"
@@ -50,6 +51,11 @@ auto parse_every_way(std::string_view text, ParseOnce parse_once) {
     EXPECT_EQ(parse_once([&] { return length(random); }), whole) << text;
   }
   return whole;
+}
+
+// A request with one header line in the middle.
+inline std::string request_with(std::string_view line) {
+  return "GET / HTTP/1.1\r\nHost: a\r\n" + std::string(line) + "\r\nLast: z\r\n\r\n";
 }
 
 }  // namespace ws::test

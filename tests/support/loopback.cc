@@ -44,6 +44,13 @@ net::Address own_address(int fd) {
   return net::Address::from_sockaddr(raw, size);
 }
 
+int socket_option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
+  return value;
+}
+
 bool await_readable(int fd) {
   pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
   return ::poll(&wait, 1, 5000) == 1;

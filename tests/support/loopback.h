@@ -22,6 +22,7 @@ net::Listener::Accepted accept_one(net::Listener& listener);
 
 // Where a socket is bound.
 net::Address own_address(int fd);
+int socket_option(int fd, int level, int name);  // getsockopt(2)
 // Sleeps until `fd` can be read (or is dead); on loopback that is at once. false: after 5 s.
 bool await_readable(int fd);
 

@@ -65,6 +65,11 @@ struct Peer {
   Client client;
 };
 
+// Of what listens on 127.0.0.1.
+inline std::string ws_url(std::uint16_t port, std::string_view path = "/") {
+  return "ws://127.0.0.1:" + std::to_string(port) + std::string(path);
+}
+
 // One that listens on ws:// and wss:// with free ports. Without `options.threads` it has one.
 class TestServer {
  public:
@@ -75,6 +80,7 @@ class TestServer {
   std::uint16_t port(bool tls) const;
   std::unique_ptr<Stream> connect(bool tls) const;
   Peer peer(bool tls) const { return Peer(connect(tls)); }
+  std::string url(std::string_view path = "/") const { return ws_url(port(false), path); }
   // "" when a new client is served.
   std::string serves(bool tls) const;
   // Waits up to 20 s.
@@ -109,5 +115,10 @@ std::size_t open_descriptors();
 
 // The digits at the end of a URL.
 std::uint16_t port_of(const std::string& url);
+
+// Fails the test, and shows the text, when the part is not in it.
+inline void expect_has(const std::string& text, std::string_view part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text;
+}
 
 }  // namespace ws::test

@@ -8,8 +8,16 @@
 
 namespace ws::test {
 
-std::span<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+tls::Context make_context(const tls::ServerOptions& options) {
+  auto made = tls::Context::make_server(options);
+  EXPECT_TRUE(made) << made.error().message();
+  EXPECT_EQ(ERR_peek_error(), 0u);
+  return std::move(made).value();
+}
+
+const tls::Context& default_context() {
+  static const tls::Context made = make_context();
+  return made;
 }
 
 void TlsPair::feed(std::string_view ciphertext) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "tests/support/bytes.h"
 #include "tests/support/tls_client.h"
 #include "tls/session.h"
 
@@ -33,6 +34,11 @@ struct TlsPair {
   tls::Status status = tls::Status::kOk;
 };
 
-std::span<const std::uint8_t> bytes_of(std::string_view text);
+// Fails the test when it cannot be made, or leaves an error in OpenSSL's queue.
+tls::Context make_context(const tls::ServerOptions& options = {});
+// One for all tests: no files, a certificate of its own.
+const tls::Context& default_context();
+
+inline constexpr int kDataRecord = 23;  // RFC 8446 section 5.1: application_data
 
 }  // namespace ws::test

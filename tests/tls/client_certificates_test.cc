@@ -11,15 +11,9 @@ namespace {
 
 using test::kTls12;
 using test::kTls13;
+using test::make_context;
 using test::TlsClientOptions;
 using test::TlsPair;
-
-Context make(const ServerOptions& options) {
-  auto made = Context::make_server(options);
-  EXPECT_TRUE(made) << made.error().message();
-  EXPECT_EQ(ERR_peek_error(), 0u);
-  return std::move(made).value();
-}
 
 class ClientCertificateTest : public testing::TestWithParam<int> {
  protected:
@@ -33,7 +27,7 @@ class ClientCertificateTest : public testing::TestWithParam<int> {
 
   int version() const { return GetParam(); }
   Context server(ClientCertificates wanted) {
-    return make({.client_certificates = wanted, .client_ca_file = certs_.cert("ca")});
+    return make_context({.client_certificates = wanted, .client_ca_file = certs_.cert("ca")});
   }
   TlsClientOptions client(const std::string& name) const {
     TlsClientOptions options{.version = version()};
@@ -58,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(Tls, ClientCertificateTest, testing::Values(kTls12, kTl
 
 TEST_P(ClientCertificateTest, OffAsksForNone) {
   TlsPair pair(
-      make({}),
+      make_context({}),
       {.version = version(), .cert_file = certs_.cert("me"), .key_file = certs_.key("me")});
   pair.run();
   EXPECT_TRUE(pair.server.established());
@@ -110,7 +104,7 @@ TEST_P(ClientCertificateTest, TheTrustedCasAreNamedToTheClient) {
   const std::string both =
       certs_.write("both.pem", certs_.read(certs_.cert("ca")) + certs_.read(certs_.cert("rogue")));
   const Context context =
-      make({.client_certificates = ClientCertificates::kRequired, .client_ca_file = both});
+      make_context({.client_certificates = ClientCertificates::kRequired, .client_ca_file = both});
   TlsPair pair(context, client("stranger"));
   pair.run();
   EXPECT_TRUE(pair.server.established());
@@ -118,7 +112,7 @@ TEST_P(ClientCertificateTest, TheTrustedCasAreNamedToTheClient) {
 }
 
 TEST_P(ClientCertificateTest, ATicketDoesNotStandInForACertificate) {
-  const Context open = make({});
+  const Context open = make_context({});
   TlsPair before(open, client(""));
   before.run();
   const std::string kept = before.client.ticket();

@@ -15,15 +15,9 @@ namespace {
 
 using test::kTls12;
 using test::kTls13;
+using test::make_context;
 using test::TlsClientOptions;
 using test::TlsPair;
-
-Context make(const ServerOptions& options) {
-  auto made = Context::make_server(options);
-  EXPECT_TRUE(made) << made.error().message();
-  EXPECT_EQ(ERR_peek_error(), 0u);
-  return std::move(made).value();
-}
 
 Context reload(const ServerOptions& options, const Context& previous) {
   auto made = Context::reload_server(options, previous);
@@ -74,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(Tls, ContextVersions, testing::Values(kTls12, kTls13),
                          [](const auto& test) { return test.param == kTls12 ? "12" : "13"; });
 
 TEST_P(ContextVersions, NegotiatesTheVersionTheClientOffers) {
-  TlsPair pair(make({}), {.version = version()});
+  TlsPair pair(make_context({}), {.version = version()});
   pair.run();
   ASSERT_TRUE(pair.server.established());
   const std::string expected = version() == kTls12 ? "TLSv1.2" : "TLSv1.3";
@@ -86,7 +80,7 @@ TEST_P(ContextVersions, NegotiatesTheVersionTheClientOffers) {
 TEST_F(ContextTest, SetsTheSamePolicyForEveryCertificate) {
   certs_.make("a", {.dns_names = {"a.test"}});
   certs_.make("b", {.dns_names = {"b.test"}});
-  const Context context = make({.certificates = {files("a"), files("b")}});
+  const Context context = make_context({.certificates = {files("a"), files("b")}});
   for (const char* name : {"a.test", "b.test"}) {
     test::TlsClient client({.server_name = name});
     const std::unique_ptr<SSL, decltype(&SSL_free)> server(SSL_new(context.handle()), SSL_free);
@@ -109,13 +103,13 @@ TEST_F(ContextTest, SetsTheSamePolicyForEveryCertificate) {
 }
 
 TEST_F(ContextTest, PrefersTls13) {
-  TlsPair pair(make({}));
+  TlsPair pair(make_context({}));
   pair.run();
   EXPECT_EQ(pair.client.version(), "TLSv1.3");
 }
 
 TEST_F(ContextTest, RefusesTls11) {
-  TlsPair pair(make({}), {.version = test::kTls11});
+  TlsPair pair(make_context({}), {.version = test::kTls11});
   pair.run();
   EXPECT_EQ(pair.status, Status::kFailed);
   EXPECT_EQ(pair.server.failure(), "unsupported protocol");
@@ -125,7 +119,7 @@ TEST_F(ContextTest, RefusesTls11) {
 TEST_F(ContextTest, RefusesCiphersWithoutForwardSecrecyOrAead) {
   for (const char* weak :
        {"AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES128-SHA"}) {
-    TlsPair pair(make({}), {.version = kTls12, .ciphers = weak});
+    TlsPair pair(make_context({}), {.version = kTls12, .ciphers = weak});
     pair.run();
     EXPECT_EQ(pair.status, Status::kFailed) << weak;
     EXPECT_EQ(pair.client.error(), "sslv3 alert handshake failure") << weak;
@@ -135,13 +129,14 @@ TEST_F(ContextTest, RefusesCiphersWithoutForwardSecrecyOrAead) {
 TEST_F(ContextTest, ChoosesTheCipherByItsOwnPreference) {
   const bool aes = core::cpu_features().aes;
   // The client's order is the other one.
-  TlsPair pair(make({}), {.version = kTls12,
-                          .ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-                                     "ECDHE-ECDSA-AES128-GCM-SHA256"});
+  TlsPair pair(make_context({}),
+               {.version = kTls12,
+                .ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
+                           "ECDHE-ECDSA-AES128-GCM-SHA256"});
   pair.run();
   EXPECT_EQ(pair.client.cipher(),
             aes ? "ECDHE-ECDSA-AES128-GCM-SHA256" : "ECDHE-ECDSA-CHACHA20-POLY1305");
-  TlsPair newer(make({}));
+  TlsPair newer(make_context({}));
   newer.run();
   EXPECT_EQ(newer.client.cipher(), aes ? "TLS_AES_128_GCM_SHA256" : "TLS_CHACHA20_POLY1305_SHA256");
 }
@@ -152,9 +147,9 @@ TEST(ContextDeathTest, PrefersChaCha20WithoutAesInstructions) {
   ::setenv("WS_DISABLE_CPU", "aes", 1);
   EXPECT_EXIT(
       {
-        TlsPair newer(make({}));
+        TlsPair newer(make_context({}));
         newer.run();
-        TlsPair older(make({}), {.version = kTls12});
+        TlsPair older(make_context({}), {.version = kTls12});
         older.run();
         const bool chacha = newer.client.cipher() == "TLS_CHACHA20_POLY1305_SHA256" &&
                             older.client.cipher() == "ECDHE-ECDSA-CHACHA20-POLY1305";
@@ -165,7 +160,7 @@ TEST(ContextDeathTest, PrefersChaCha20WithoutAesInstructions) {
 }
 
 TEST_P(ContextVersions, UsesX25519) {
-  TlsPair pair(make({}), {.version = version()});
+  TlsPair pair(make_context({}), {.version = version()});
   pair.run();
   EVP_PKEY* key = nullptr;
   ASSERT_EQ(SSL_get_peer_tmp_key(pair.client.ssl(), &key), 1);
@@ -176,7 +171,7 @@ TEST_P(ContextVersions, UsesX25519) {
 TEST_P(ContextVersions, ChoosesHttp11FromTheProtocolsOffered) {
   for (const std::vector<std::string>& offer :
        {std::vector<std::string>{"http/1.1"}, {"h2", "http/1.1"}, {"http/1.1", "h2"}}) {
-    TlsPair pair(make({}), {.version = version(), .alpn = offer});
+    TlsPair pair(make_context({}), {.version = version(), .alpn = offer});
     pair.run();
     EXPECT_TRUE(pair.server.established());
     EXPECT_EQ(pair.client.alpn(), "http/1.1");
@@ -191,7 +186,7 @@ TEST_P(ContextVersions, RefusesProtocolsWithoutHttp11) {
                                                 {"http/1."},
                                                 {"HTTP/1.1"},
                                                 {"xhttp/1.1"}}) {
-    TlsPair pair(make({}), {.version = version(), .alpn = offer});
+    TlsPair pair(make_context({}), {.version = version(), .alpn = offer});
     pair.run();
     EXPECT_EQ(pair.status, Status::kFailed);
     EXPECT_FALSE(pair.client.established());
@@ -200,7 +195,7 @@ TEST_P(ContextVersions, RefusesProtocolsWithoutHttp11) {
 }
 
 TEST_P(ContextVersions, AcceptsAClientWithoutAlpn) {
-  TlsPair pair(make({}), {.version = version()});
+  TlsPair pair(make_context({}), {.version = version()});
   pair.run();
   EXPECT_TRUE(pair.server.established());
   EXPECT_EQ(pair.client.alpn(), "");
@@ -210,7 +205,8 @@ TEST_P(ContextVersions, ChoosesTheCertificateByServerName) {
   certs_.make("default", {.dns_names = {"default.test"}});
   certs_.make("two", {.dns_names = {"two.test", "second.test"}});
   certs_.make("wild", {.dns_names = {"*.wild.test"}});
-  const Context context = make({.certificates = {files("default"), files("two"), files("wild")}});
+  const Context context =
+      make_context({.certificates = {files("default"), files("two"), files("wild")}});
   EXPECT_EQ(shown(context, "default.test"), "default");
   EXPECT_EQ(shown(context, "two.test"), "two");
   EXPECT_EQ(shown(context, "second.test"), "two");
@@ -220,7 +216,7 @@ TEST_P(ContextVersions, ChoosesTheCertificateByServerName) {
 TEST_P(ContextVersions, ComparesServerNamesWithoutCase) {
   certs_.make("default", {.dns_names = {"default.test"}});
   certs_.make("mixed", {.dns_names = {"MiXed.test", "*.Wild.Test"}});
-  const Context context = make({.certificates = {files("default"), files("mixed")}});
+  const Context context = make_context({.certificates = {files("default"), files("mixed")}});
   EXPECT_EQ(shown(context, "mixed.test"), "mixed");
   EXPECT_EQ(shown(context, "MIXED.TEST"), "mixed");
   EXPECT_EQ(shown(context, "A.wILD.tEST"), "mixed");
@@ -229,7 +225,7 @@ TEST_P(ContextVersions, ComparesServerNamesWithoutCase) {
 TEST_P(ContextVersions, TakesAWildcardForExactlyOneLabel) {
   certs_.make("default", {.dns_names = {"default.test"}});
   certs_.make("wild", {.dns_names = {"*.wild.test"}});
-  const Context context = make({.certificates = {files("default"), files("wild")}});
+  const Context context = make_context({.certificates = {files("default"), files("wild")}});
   EXPECT_EQ(shown(context, "wild.test"), "default");
   EXPECT_EQ(shown(context, "a.b.wild.test"), "default");
   EXPECT_EQ(shown(context, ".wild.test"), "default");
@@ -239,7 +235,7 @@ TEST_P(ContextVersions, TakesAWildcardForExactlyOneLabel) {
 TEST_P(ContextVersions, PrefersTheExactNameOverAWildcard) {
   certs_.make("wild", {.dns_names = {"*.test"}});
   certs_.make("exact", {.dns_names = {"exact.test"}});
-  const Context context = make({.certificates = {files("wild"), files("exact")}});
+  const Context context = make_context({.certificates = {files("wild"), files("exact")}});
   EXPECT_EQ(shown(context, "exact.test"), "exact");
   EXPECT_EQ(shown(context, "other.test"), "wild");
 }
@@ -249,14 +245,14 @@ TEST_P(ContextVersions, ShowsTheFirstOfTwoCertificatesForOneName) {
   certs_.make("first", {.dns_names = {"same.test"}});
   certs_.make("second", {.dns_names = {"same.test"}});
   const Context context =
-      make({.certificates = {files("default"), files("first"), files("second")}});
+      make_context({.certificates = {files("default"), files("first"), files("second")}});
   EXPECT_EQ(shown(context, "same.test"), "first");
 }
 
 TEST_P(ContextVersions, ShowsTheDefaultForUnknownNamesAddressesAndNoName) {
   certs_.make("default", {.dns_names = {"default.test"}});
   certs_.make("other", {.dns_names = {"other.test"}, .ip_addresses = {"127.0.0.1"}});
-  const Context context = make({.certificates = {files("default"), files("other")}});
+  const Context context = make_context({.certificates = {files("default"), files("other")}});
   // The common name counts for nothing: "other" is one. Nor do addresses, which RFC 6066 section 3
   // does not permit here.
   for (const std::string name : {"", "unknown.test", "other", "127.0.0.1", "::1"}) {
@@ -267,21 +263,21 @@ TEST_P(ContextVersions, ShowsTheDefaultForUnknownNamesAddressesAndNoName) {
 
 TEST_P(ContextVersions, ServesACertificateWithoutNames) {
   certs_.make("nameless");
-  EXPECT_EQ(shown(make({.certificates = {files("nameless")}}), "any.test"), "nameless");
+  EXPECT_EQ(shown(make_context({.certificates = {files("nameless")}}), "any.test"), "nameless");
 }
 
 TEST_P(ContextVersions, KeepsItsPolicyWithACertificateChosenByName) {
   certs_.make_ca("ca");
   certs_.make("default", {.dns_names = {"default.test"}});
   certs_.make("other", {.dns_names = {"other.test"}});
-  const Context context = make({.certificates = {files("default"), files("other")},
-                                .client_certificates = ClientCertificates::kRequired,
-                                .client_ca_file = certs_.cert("ca")});
+  const Context context = make_context({.certificates = {files("default"), files("other")},
+                                        .client_certificates = ClientCertificates::kRequired,
+                                        .client_ca_file = certs_.cert("ca")});
   TlsPair without(context, {.version = version(), .server_name = "other.test"});
   without.run();
   EXPECT_EQ(without.status, Status::kFailed);
 
-  TlsPair wrong_alpn(make({.certificates = {files("default"), files("other")}}),
+  TlsPair wrong_alpn(make_context({.certificates = {files("default"), files("other")}}),
                      {.version = version(), .server_name = "other.test", .alpn = {"h2"}});
   wrong_alpn.run();
   EXPECT_EQ(wrong_alpn.status, Status::kFailed);
@@ -289,7 +285,7 @@ TEST_P(ContextVersions, KeepsItsPolicyWithACertificateChosenByName) {
 
 TEST_P(ContextVersions, ServesAnRsaCertificate) {
   certs_.make("rsa", {.dns_names = {"rsa.test"}, .rsa_bits = 2048});
-  EXPECT_EQ(shown(make({.certificates = {files("rsa")}}), "rsa.test"), "rsa");
+  EXPECT_EQ(shown(make_context({.certificates = {files("rsa")}}), "rsa.test"), "rsa");
 }
 
 // RFC 6066 section 3: "A server that receives a client hello containing the "server_name" extension
@@ -297,7 +293,7 @@ TEST_P(ContextVersions, ServesAnRsaCertificate) {
 // "server_name" in the (extended) server hello."
 TEST_P(ContextVersions, AcknowledgesTheServerNamesItKnows) {
   certs_.make("a", {.dns_names = {"a.test"}});
-  const Context context = make({.certificates = {files("a")}});
+  const Context context = make_context({.certificates = {files("a")}});
   TlsPair known(context, {.version = version(), .server_name = "A.test"});
   known.run();
   // OpenSSL's client keeps the name in its session when it was acknowledged.
@@ -314,7 +310,7 @@ TEST_P(ContextVersions, RefusesAServerNameWhoseLengthsDisagree) {
   const std::string name = "localhost";
   for (const std::size_t back : {std::size_t{2}, std::size_t{5}}) {  // name length, list length
     for (const int length : {0, 1, 8, 10, 255, 65535}) {
-      TlsPair pair(make({}), {.version = version(), .server_name = name});
+      TlsPair pair(make_context({}), {.version = version(), .server_name = name});
       std::string hello = pair.client.take();
       const std::size_t at = hello.find(name) - back;
       hello[at] = static_cast<char>(length >> 8);
@@ -333,7 +329,7 @@ TEST_P(ContextVersions, SendsTheWholeChain) {
   const std::string chain = certs_.write(
       "chain.pem", certs_.read(certs_.cert("leaf")) + certs_.read(certs_.cert("middle")));
   // The client knows the root only.
-  TlsPair pair(make({.certificates = {{chain, certs_.key("leaf")}}}),
+  TlsPair pair(make_context({.certificates = {{chain, certs_.key("leaf")}}}),
                {.version = version(), .ca_file = certs_.cert("root"), .verify_name = "leaf.test"});
   pair.run();
   EXPECT_TRUE(pair.client.established()) << pair.client.error();
@@ -341,14 +337,14 @@ TEST_P(ContextVersions, SendsTheWholeChain) {
 
 // RFC 8446 section 4.2.11, RFC 5077.
 TEST_P(ContextVersions, ResumesWithATicket) {
-  const Context context = make({});
+  const Context context = make_context({});
   const std::string first = ticket(context);
   ASSERT_FALSE(first.empty());
   EXPECT_TRUE(resumes(context, first));
 }
 
 TEST_P(ContextVersions, ResumesFromAResumedSession) {
-  const Context context = make({});
+  const Context context = make_context({});
   const std::string second = ticket(context, {.ticket = ticket(context)});
   EXPECT_TRUE(resumes(context, second));
 }
@@ -356,7 +352,7 @@ TEST_P(ContextVersions, ResumesFromAResumedSession) {
 TEST_P(ContextVersions, ResumesAcrossAReload) {
   certs_.make("a", {.dns_names = {"a.test"}});
   const ServerOptions options{.certificates = {files("a")}};
-  const Context before = make(options);
+  const Context before = make_context(options);
   const std::string kept = ticket(before, {.server_name = "a.test"});
   certs_.make("a", {.dns_names = {"a.test"}});  // renewed
   const Context after = reload(options, before);
@@ -366,14 +362,14 @@ TEST_P(ContextVersions, ResumesAcrossAReload) {
 }
 
 TEST_P(ContextVersions, DoesNotResumeATicketOfAnotherServer) {
-  EXPECT_FALSE(resumes(make({}), ticket(make({}))));
+  EXPECT_FALSE(resumes(make_context({}), ticket(make_context({}))));
 }
 
 // RFC 6066 section 3.
 TEST_P(ContextVersions, ResumesUnderTheSameNameOnly) {
   certs_.make("a", {.dns_names = {"a.test"}});
   certs_.make("b", {.dns_names = {"b.test", "also-b.test"}});
-  const Context context = make({.certificates = {files("a"), files("b")}});
+  const Context context = make_context({.certificates = {files("a"), files("b")}});
   const std::string kept = ticket(context, {.server_name = "b.test"});
   EXPECT_TRUE(resumes(context, kept, {.server_name = "b.test"}));
   EXPECT_TRUE(resumes(context, kept, {.server_name = "B.Test"}));
@@ -384,7 +380,7 @@ TEST_P(ContextVersions, ResumesUnderTheSameNameOnly) {
 
 // RFC 8446 C.4: a ticket should be used once, so that each handshake must bring another.
 TEST_F(ContextTest, GivesOneTicketPerTls13HandshakeResumedOrNot) {
-  const Context context = make({});
+  const Context context = make_context({});
   std::string kept;
   for (const bool resumed : {false, true, true}) {
     TlsPair pair(context, {.version = kTls13, .ticket = kept});
@@ -404,7 +400,7 @@ TEST_F(ContextTest, GivesOneTicketPerTls13HandshakeResumedOrNot) {
 }
 
 TEST_P(ContextVersions, GivesTicketsThatLastADayAtMost) {
-  TlsPair pair(make({}), {.version = version()});
+  TlsPair pair(make_context({}), {.version = version()});
   pair.run();
   const SSL_SESSION* session = SSL_get0_session(pair.client.ssl());
   EXPECT_GT(SSL_SESSION_get_ticket_lifetime_hint(session), 0u);
@@ -412,14 +408,14 @@ TEST_P(ContextVersions, GivesTicketsThatLastADayAtMost) {
 }
 
 TEST_P(ContextVersions, KeepsNoSessionsItself) {
-  const Context context = make({});
+  const Context context = make_context({});
   for (int i = 0; i < 3; ++i) ticket(context);
   EXPECT_EQ(SSL_CTX_sess_number(context.handle()), 0);
   EXPECT_EQ(SSL_CTX_get_session_cache_mode(context.handle()), SSL_SESS_CACHE_OFF);
 }
 
 TEST_F(ContextTest, AllowsNoEarlyData) {
-  const Context context = make({});
+  const Context context = make_context({});
   TlsPair pair(context, {.version = kTls13});
   pair.run();
   EXPECT_EQ(SSL_SESSION_get_max_early_data(SSL_get0_session(pair.client.ssl())), 0u);
@@ -450,7 +446,7 @@ TEST_F(ContextTest, ReportsACertificateTooWeakForOpenSsl) {
 }
 
 TEST_F(ContextTest, MakesASelfSignedCertificateWithoutFiles) {
-  const Context context = make({});
+  const Context context = make_context({});
   EXPECT_TRUE(context.self_signed());
   TlsPair pair(context);
   pair.run();
@@ -466,16 +462,16 @@ TEST_F(ContextTest, MakesASelfSignedCertificateWithoutFiles) {
 TEST_F(ContextTest, HasTheFingerprintOfTheDefaultCertificate) {
   certs_.make("a");
   certs_.make("b");
-  const Context a = make({.certificates = {files("a")}});
-  const Context ab = make({.certificates = {files("a"), files("b")}});
+  const Context a = make_context({.certificates = {files("a")}});
+  const Context ab = make_context({.certificates = {files("a"), files("b")}});
   EXPECT_FALSE(a.self_signed());
   EXPECT_EQ(a.fingerprint(), ab.fingerprint());
   EXPECT_EQ(a.fingerprint().size(), 32u * 3 - 1);
-  EXPECT_NE(make({}).fingerprint(), make({}).fingerprint());
+  EXPECT_NE(make_context({}).fingerprint(), make_context({}).fingerprint());
 }
 
 TEST_F(ContextTest, ReloadKeepsTheSelfSignedCertificate) {
-  const Context before = make({});
+  const Context before = make_context({});
   const Context after = reload({}, before);
   EXPECT_TRUE(after.self_signed());
   EXPECT_EQ(after.fingerprint(), before.fingerprint());
@@ -486,7 +482,7 @@ TEST_F(ContextTest, ReloadKeepsTheSelfSignedCertificate) {
 }
 
 TEST_F(ContextTest, ReloadThatFailsLeavesThePreviousOneInUse) {
-  const Context before = make({});
+  const Context before = make_context({});
   EXPECT_FALSE(Context::reload_server({.certificates = {{"/nowhere", "/nowhere"}}}, before));
   TlsPair pair(before);
   pair.run();
@@ -494,7 +490,7 @@ TEST_F(ContextTest, ReloadThatFailsLeavesThePreviousOneInUse) {
 }
 
 TEST_F(ContextTest, SessionsOutliveTheContextTheyWereMadeFrom) {
-  auto context = std::make_unique<Context>(make({}));
+  auto context = std::make_unique<Context>(make_context({}));
   TlsPair pair(*context, {.server_name = "localhost"});
   context.reset();
   pair.run();

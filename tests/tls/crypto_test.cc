@@ -7,12 +7,12 @@
 #include <random>
 #include <set>
 
+#include "tests/support/bytes.h"
+
 namespace ws::tls {
 namespace {
 
-std::span<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
+using test::bytes_of;
 
 std::string hex(std::span<const std::uint8_t> bytes) {
   std::string text;

@@ -14,27 +14,19 @@ namespace ws::tls {
 namespace {
 
 using test::bytes_of;
+using test::default_context;
+using test::kDataRecord;
 using test::kTls12;
 using test::kTls13;
 using test::TlsPair;
 
-const Context& context() {
-  static const Context made = [] {
-    auto result = Context::make_server({});
-    EXPECT_TRUE(result);
-    return std::move(result).value();
-  }();
-  return made;
-}
-
 // ContentType, RFC 8446 section 5.1.
 constexpr int kAlertRecord = 21;
 constexpr int kHandshakeRecord = 22;
-constexpr int kDataRecord = 23;
 
 // RFC 5246 section 7.4.1.1 and 7.2.2: a server may refuse with the no_renegotiation alert.
 TEST(SessionAttack, RefusesRenegotiation) {
-  TlsPair pair(context(), {.version = kTls12});
+  TlsPair pair(default_context(), {.version = kTls12});
   pair.run();
   ASSERT_TRUE(pair.server.established());
   ASSERT_EQ(SSL_renegotiate(pair.client.ssl()), 1);
@@ -55,7 +47,7 @@ void update_keys(TlsPair& pair, int type) {
 
 // RFC 8446 section 4.6.3.
 TEST(SessionAttack, AnswersAKeyUpdateThatAsksForOne) {
-  TlsPair pair(context(), {.version = kTls13});
+  TlsPair pair(default_context(), {.version = kTls13});
   pair.run();
   update_keys(pair, SSL_KEY_UPDATE_REQUESTED);
   pair.client.write("new key");
@@ -67,7 +59,7 @@ TEST(SessionAttack, AnswersAKeyUpdateThatAsksForOne) {
 }
 
 TEST(SessionAttack, Takes50KeyUpdatesInASecond) {
-  TlsPair pair(context(), {.version = kTls13});
+  TlsPair pair(default_context(), {.version = kTls13});
   pair.run();
   for (int i = 0; i < 50; ++i) {
     update_keys(pair, i % 2 == 0 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
@@ -82,7 +74,7 @@ TEST(SessionAttack, Takes50KeyUpdatesInASecond) {
 }
 
 TEST(SessionAttack, FailsOnMoreThan100KeyUpdatesInASecond) {
-  TlsPair pair(context(), {.version = kTls13});
+  TlsPair pair(default_context(), {.version = kTls13});
   pair.run();
   for (int i = 0; i < 100; ++i) update_keys(pair, SSL_KEY_UPDATE_NOT_REQUESTED);
   pair.feed(pair.client.take());
@@ -94,7 +86,7 @@ TEST(SessionAttack, FailsOnMoreThan100KeyUpdatesInASecond) {
 }
 
 TEST(SessionAttack, StopsWorkingThroughAKeyUpdateFloodAtOnce) {
-  TlsPair pair(context(), {.version = kTls13});
+  TlsPair pair(default_context(), {.version = kTls13});
   pair.run();
   for (int i = 0; i < 1000; ++i) update_keys(pair, SSL_KEY_UPDATE_REQUESTED);
   pair.client.write("never seen");
@@ -177,7 +169,9 @@ class RecordForger {
 
 class ForgedRecords : public testing::Test {
  protected:
-  ForgedRecords() : pair_(context(), {.version = kTls13}), forger_(pair_.client) { pair_.run(); }
+  ForgedRecords() : pair_(default_context(), {.version = kTls13}), forger_(pair_.client) {
+    pair_.run();
+  }
 
   TlsPair pair_;
   RecordForger forger_;
@@ -220,7 +214,7 @@ TEST_F(ForgedRecords, WithHalfAKeyUpdateFailTheNextSealInsteadOfStallingIt) {
 
 TEST_F(ForgedRecords, WithAKeyUpdateInTwoHalvesAreTaken) {
   for (std::size_t cut = 1; cut < kKeyUpdate.size(); ++cut) {
-    TlsPair pair(context(), {.version = kTls13});
+    TlsPair pair(default_context(), {.version = kTls13});
     RecordForger forger(pair.client);
     pair.run();
     pair.feed(forger.record(kHandshakeRecord, std::string(kKeyUpdate.substr(0, cut))));
@@ -236,7 +230,7 @@ TEST_F(ForgedRecords, WithAClientHelloOrAnUnknownTypeFail) {
   pair_.feed(forger_.record(kHandshakeRecord, std::string("\x01\0\0\x02\3\3", 6)));
   EXPECT_EQ(pair_.status, Status::kFailed);
   EXPECT_FALSE(pair_.server.pending().empty());  // the alert
-  TlsPair other(context(), {.version = kTls13});
+  TlsPair other(default_context(), {.version = kTls13});
   RecordForger forger(other.client);
   other.run();
   other.feed(forger.record(99, "what is this"));
@@ -252,7 +246,7 @@ TEST_F(ForgedRecords, WithAFatalAlertFail) {
 }
 
 TEST(SessionAttack, CopesWithAKeyUpdateAfterItsOwnCloseNotify) {
-  TlsPair pair(context(), {.version = kTls13});
+  TlsPair pair(default_context(), {.version = kTls13});
   pair.run();
   pair.server.close_notify();
   update_keys(pair, SSL_KEY_UPDATE_REQUESTED);

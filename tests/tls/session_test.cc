@@ -13,18 +13,11 @@ namespace ws::tls {
 namespace {
 
 using test::bytes_of;
+using test::default_context;
+using test::kDataRecord;
 using test::kTls12;
 using test::kTls13;
 using test::TlsPair;
-
-const Context& context() {
-  static const Context made = [] {
-    auto result = Context::make_server({});
-    EXPECT_TRUE(result);
-    return std::move(result).value();
-  }();
-  return made;
-}
 
 std::string pattern(std::size_t length) {
   std::string text(length, '\0');
@@ -50,13 +43,13 @@ std::vector<Record> records_of(std::string_view ciphertext) {
   return records;
 }
 // ContentType, RFC 8446 section 5.1.
-constexpr int kDataRecord = 23;
 
 class SessionTest : public testing::TestWithParam<int> {
  protected:
   int version() const { return GetParam(); }
   std::unique_ptr<TlsPair> connected() {
-    auto pair = std::make_unique<TlsPair>(context(), test::TlsClientOptions{.version = version()});
+    auto pair =
+        std::make_unique<TlsPair>(default_context(), test::TlsClientOptions{.version = version()});
     pair->run();
     EXPECT_TRUE(pair->server.established()) << pair->server.failure();
     EXPECT_TRUE(pair->client.established()) << pair->client.error();
@@ -90,7 +83,7 @@ TEST_P(SessionTest, ShakesHandsWhole) {
 }
 
 TEST_P(SessionTest, ShakesHandsByteByByte) {
-  TlsPair pair(context(), {.version = version()});
+  TlsPair pair(default_context(), {.version = version()});
   EXPECT_FALSE(pair.server.established());
   pair.run([] { return 1; });
   EXPECT_TRUE(pair.server.established());
@@ -100,7 +93,7 @@ TEST_P(SessionTest, ShakesHandsByteByByte) {
 TEST_P(SessionTest, ShakesHandsAtRandomSplits) {
   std::mt19937 random(7);
   for (int i = 0; i < 20; ++i) {
-    TlsPair pair(context(), {.version = version()});
+    TlsPair pair(default_context(), {.version = version()});
     pair.run([&] { return random() % 200; });
     EXPECT_TRUE(pair.server.established());
     EXPECT_TRUE(pair.client.established());
@@ -108,7 +101,7 @@ TEST_P(SessionTest, ShakesHandsAtRandomSplits) {
 }
 
 TEST_P(SessionTest, ReceivesDataThatCameWithTheEndOfTheHandshake) {
-  TlsPair pair(context(), {.version = version()});
+  TlsPair pair(default_context(), {.version = version()});
   pair.feed(pair.client.take());
   pair.client.receive(pair.take());
   if (version() == kTls12) {  // one round trip more
@@ -226,7 +219,7 @@ TEST_P(SessionTest, NeedsMoreWhenFedNothing) {
   pair->feed("");
   EXPECT_EQ(pair->received, "");
   EXPECT_EQ(pair->status, Status::kOk);
-  TlsPair fresh(context());
+  TlsPair fresh(default_context());
   fresh.feed("");
   EXPECT_EQ(fresh.status, Status::kOk);
 }
@@ -307,7 +300,7 @@ TEST_P(SessionTest, StillReceivesAfterItsOwnCloseNotify) {
 }
 
 TEST_P(SessionTest, SendsNoCloseNotifyDuringTheHandshake) {
-  TlsPair pair(context(), {.version = version()});
+  TlsPair pair(default_context(), {.version = version()});
   pair.server.close_notify();
   EXPECT_TRUE(pair.server.pending().empty());
   const std::string hello = pair.client.take();
@@ -374,7 +367,7 @@ TEST_P(SessionTest, FailsOnARecordThatIsTooLong) {
 }
 
 TEST(Session, FailsOnPlainHttp) {
-  TlsPair pair(context());
+  TlsPair pair(default_context());
   pair.feed("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(pair.status, Status::kFailed);
   EXPECT_EQ(pair.server.failure(), "http request");
@@ -387,7 +380,7 @@ TEST(Session, FailsOnRubbish) {
     for (char& c : rubbish) c = static_cast<char>(random());
     rubbish[0] &= 0x0F;  // no record type (they begin at 20), and no version 3 after it
     if (rubbish.size() > 1) rubbish[1] |= 0x40;
-    TlsPair pair(context());
+    TlsPair pair(default_context());
     pair.feed(rubbish);
     EXPECT_FALSE(pair.server.established());
     EXPECT_EQ(pair.status, rubbish.size() < 11 ? pair.status : Status::kFailed);
@@ -408,7 +401,7 @@ bool is_record_version(std::string_view flight, std::size_t at) {
 TEST_P(SessionTest, NeverConnectsAfterAFlippedBitInTheHandshake) {
   std::mt19937 random(5);
   for (int i = 0; i < 150; ++i) {
-    TlsPair pair(context(),
+    TlsPair pair(default_context(),
                  {.version = version(), .server_name = "localhost", .alpn = {"http/1.1"}});
     bool flipped = false;
     const int flipped_flight = static_cast<int>(random() % 2);
@@ -428,14 +421,14 @@ TEST_P(SessionTest, NeverConnectsAfterAFlippedBitInTheHandshake) {
 }
 
 TEST_P(SessionTest, MayEndAtAnyPoint) {
-  TlsPair fresh(context(), {.version = version()});
+  TlsPair fresh(default_context(), {.version = version()});
   {
-    TlsPair halfway(context(), {.version = version()});
+    TlsPair halfway(default_context(), {.version = version()});
     const std::string hello = halfway.client.take();
     halfway.feed(std::string_view(hello).substr(0, hello.size() / 2));
   }
   {
-    TlsPair greeted(context(), {.version = version()});
+    TlsPair greeted(default_context(), {.version = version()});
     greeted.feed(greeted.client.take());
   }
   EXPECT_EQ(ERR_peek_error(), 0u);

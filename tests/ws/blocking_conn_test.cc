@@ -18,11 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::uint32_t kPatienceMs = 20'000;
-
-std::string url_of(TestServer& server) {
-  return "ws://127.0.0.1:" + std::to_string(server.port(false)) + "/";
-}
+constexpr std::uint32_t kReceiveMs = 20'000;
 
 BlockingConn connected(const std::string& url, ClientOptions options = {}) {
   auto conn = ws::connect(url, {}, std::move(options));
@@ -31,7 +27,7 @@ BlockingConn connected(const std::string& url, ClientOptions options = {}) {
 }
 
 // The next message as text, "(none)" when none came in time, or the error.
-std::string received(BlockingConn& conn, std::uint32_t ms = kPatienceMs) {
+std::string received(BlockingConn& conn, std::uint32_t ms = kReceiveMs) {
   auto message = conn.receive(ms);
   if (!message) return message.error().message();
   return message.value() ? std::string(message.value()->text()) : "(none)";
@@ -41,21 +37,17 @@ std::string error_of(const core::Result<core::Ok>& result) {
   return result ? "it was sent" : result.error().message();
 }
 
-void expect_has(const std::string& text, std::string_view part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
-
 TEST(BlockingConn, SendsAndReceivesInOrder) {
   TestServer server;
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   ASSERT_TRUE(conn.send("one"));
   ASSERT_TRUE(conn.send(binary_message("two")));
   ASSERT_TRUE(conn.send(""));
-  auto one = conn.receive(kPatienceMs);
+  auto one = conn.receive(kReceiveMs);
   ASSERT_TRUE(one && one.value());
   EXPECT_EQ(one.value()->type, MessageType::kText);
   EXPECT_EQ(one.value()->text(), "one");
-  auto two = conn.receive(kPatienceMs);
+  auto two = conn.receive(kReceiveMs);
   ASSERT_TRUE(two && two.value());
   EXPECT_EQ(two.value()->type, MessageType::kBinary);
   EXPECT_EQ(two.value()->text(), "two");
@@ -64,7 +56,7 @@ TEST(BlockingConn, SendsAndReceivesInOrder) {
 
 TEST(BlockingConn, ATimeoutIsNoEnd) {
   TestServer server;
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   const auto start = Clock::now();
   EXPECT_EQ(received(conn, 50), "(none)");
   EXPECT_GE(Clock::now() - start, 50ms);
@@ -75,7 +67,7 @@ TEST(BlockingConn, ATimeoutIsNoEnd) {
 
 TEST(BlockingConn, CloseWaitsForTheClosingHandshake) {
   TestServer server;
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   conn.close(static_cast<CloseCode>(4000), "done");
   const auto closings = server.journal().closings(1);
   ASSERT_EQ(closings.size(), 1U);
@@ -89,7 +81,7 @@ TEST(BlockingConn, CloseWaitsForTheClosingHandshake) {
 
 TEST(BlockingConn, ItsEndIsAClose) {
   TestServer server;
-  { BlockingConn conn = connected(url_of(server)); }
+  { BlockingConn conn = connected(server.url()); }
   const auto closings = server.journal().closings(1);
   ASSERT_EQ(closings.size(), 1U);
   EXPECT_EQ(static_cast<int>(closings[0].code), 1000);
@@ -97,8 +89,8 @@ TEST(BlockingConn, ItsEndIsAClose) {
 
 TEST(BlockingConn, ANewValueClosesTheOldConnection) {
   TestServer server;
-  BlockingConn conn = connected(url_of(server));
-  conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
+  conn = connected(server.url());
   const auto closings = server.journal().closings(1);
   ASSERT_EQ(closings.size(), 1U);
   EXPECT_EQ(static_cast<int>(closings[0].code), 1000);
@@ -108,7 +100,7 @@ TEST(BlockingConn, ANewValueClosesTheOldConnection) {
 
 TEST(BlockingConn, CanBeMoved) {
   TestServer server;
-  BlockingConn first = connected(url_of(server));
+  BlockingConn first = connected(server.url());
   BlockingConn second = std::move(first);
   ASSERT_TRUE(second.send("moved"));
   EXPECT_EQ(received(second), "moved");
@@ -141,7 +133,7 @@ TEST(BlockingConn, SaysWhyItCannotConnect) {
     return conn ? "it is connected" : conn.error().message();
   };
   expect_has(why("http://127.0.0.1/"), "http://127.0.0.1/");
-  const std::string refused = "ws://127.0.0.1:" + std::to_string(RawServer().port()) + "/";
+  const std::string refused = ws_url(RawServer().port());
   expect_has(why(refused), "refused");
   expect_has(why(refused), refused);
   const std::string insecure = "wss://127.0.0.1:" + std::to_string(server.port(true)) + "/";
@@ -149,7 +141,7 @@ TEST(BlockingConn, SaysWhyItCannotConnect) {
 }
 
 TEST(BlockingConn, DoesNotReconnectAndTellsOnFailureOnce) {
-  const std::string url = "ws://127.0.0.1:" + std::to_string(RawServer().port()) + "/";
+  const std::string url = ws_url(RawServer().port());
   std::atomic<int> failures{0};
   EXPECT_FALSE(
       ws::connect(url, {.reconnect = {.first_ms = 1}, .on_failure = [&](const ConnectFailure& why) {
@@ -168,7 +160,7 @@ TEST(BlockingConn, WhatCameBeforeTheEndIsReceivedFirst) {
     conn.send("last");
     conn.close(static_cast<CloseCode>(4321), "enough");
   });
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   ASSERT_TRUE(conn.send("first"));
   ASSERT_EQ(server.journal().closings(1).size(), 1U);
   EXPECT_EQ(received(conn), "first");
@@ -181,7 +173,7 @@ TEST(BlockingConn, WhatCameBeforeTheEndIsReceivedFirst) {
 
 TEST(BlockingConn, AWaitEndsWithTheConnection) {
   TestServer server;
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   std::thread stopping([&] {
     ASSERT_TRUE(eventually([&] { return server.journal().opens() == 1; }));
     server.server().stop();
@@ -243,7 +235,7 @@ TEST(BlockingConn, CloseEndsAConnectionWhoseInboxIsFull) {
   TestServer server(Handlers{.on_open = [](Conn& conn) {
     for (int i = 0; i < 40; ++i) conn.send(binary_message(std::string(100'000, 'x')));
   }});
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   const auto start = Clock::now();
   conn.close();
   EXPECT_LT(Clock::now() - start, 10s);
@@ -313,7 +305,7 @@ TEST(BlockingConn, ASendThatWaitsEndsWithTheConnection) {
 TEST(BlockingConn, AHandlerMayNotWait) {
 #ifdef NDEBUG
   TestServer echo_server;
-  const std::string url = url_of(echo_server);
+  const std::string url = echo_server.url();
   BlockingConn outside = connected(url);
   std::atomic<int> asked{0};
   TestServer server(Limits{}, [&](Conn& conn, const Message&) {
@@ -325,7 +317,7 @@ TEST(BlockingConn, AHandlerMayNotWait) {
     ++asked;
     conn.send("done");
   });
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   ASSERT_TRUE(conn.send("go"));
   EXPECT_EQ(received(conn), "done");
   EXPECT_EQ(asked, 1);
@@ -338,7 +330,7 @@ TEST(BlockingConn, AHandlerMayNotWait) {
 
 TEST(BlockingConn, HandsOverBetweenThreads) {
   TestServer server;
-  BlockingConn conn = connected(url_of(server));
+  BlockingConn conn = connected(server.url());
   for (int i = 0; i < 8; ++i) {
     std::thread([&] {
       ASSERT_TRUE(conn.send(std::to_string(i)));

@@ -20,16 +20,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-std::string url_of(TestServer& server, std::string_view path = "/") {
-  return "ws://127.0.0.1:" + std::to_string(server.port(false)) + std::string(path);
-}
-
 std::string error_of(const core::Result<DialId>& result) {
   return result ? "it was taken" : result.error().message();
-}
-
-void expect_has(const std::string& text, std::string_view part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
 // --- what is refused at once ---
@@ -116,7 +108,7 @@ class ClientOn : public testing::TestWithParam<bool> {
   // Connections of both sides that are open.
   void connect(int count, Journal& own) {
     for (int i = 0; i < count; ++i) {
-      ASSERT_TRUE(client->connect(url_of(*server), {}, own.handlers([](Conn&, const Message&) {})));
+      ASSERT_TRUE(client->connect(server->url(), {}, own.handlers([](Conn&, const Message&) {})));
     }
     const auto wanted = static_cast<std::size_t>(count);
     ASSERT_TRUE(eventually([&] { return own.opens() == wanted && journal.opens() == wanted; }));
@@ -132,7 +124,7 @@ TEST_P(ClientOn, SendsAndReceives) {
   std::atomic<int> answers{0};
   std::atomic<bool> same_thread{true};
   std::atomic<std::thread::id> thread{};
-  ASSERT_TRUE(client->connect(url_of(*server, "/room?x=1"), {},
+  ASSERT_TRUE(client->connect(server->url("/room?x=1"), {},
                               {.on_open =
                                    [&](Conn& conn) {
                                      thread = std::this_thread::get_id();
@@ -156,7 +148,7 @@ TEST_P(ClientOn, SendsAndReceives) {
 TEST_P(ClientOn, PostReachesTheConnectionOnItsThread) {
   std::atomic<std::thread::id> handlers_thread{}, task_thread{};
   std::atomic<std::uint64_t> id{0};
-  ASSERT_TRUE(client->connect(url_of(*server), {}, {.on_open = [&](Conn& conn) {
+  ASSERT_TRUE(client->connect(server->url(), {}, {.on_open = [&](Conn& conn) {
                                 handlers_thread = std::this_thread::get_id();
                                 id = conn.id().packed();
                               }}));
@@ -181,7 +173,7 @@ TEST_P(ClientOn, StopClosesAllWithTheCode) {
   const auto ours = own.closings(5);
   ASSERT_EQ(ours.size(), 5U);
   for (const auto& closing : ours) EXPECT_EQ(closing.cause, CloseCause::kShutdown);
-  EXPECT_FALSE(client->connect(url_of(*server), {}, {}));
+  EXPECT_FALSE(client->connect(server->url(), {}, {}));
   EXPECT_EQ(server->serves(false), "") << "the server goes on";
 }
 
@@ -219,7 +211,7 @@ TEST_P(ClientOn, ManyComeAndGoFromManyThreads) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < kEach; ++i) {
-        const auto id = client->connect(url_of(*server), {}, own.handlers());
+        const auto id = client->connect(server->url(), {}, own.handlers());
         EXPECT_TRUE(id);
         (void)client->stats();
         client->post(ConnId{1, 1}, [](Conn& conn) { conn.send("x"); });
@@ -273,13 +265,13 @@ TEST(ClientOnServer, AConnectionOfAHandlerIsOnItsThread) {
   TestServer gateway(
       {.threads = 3}, {.on_message = [&](Conn&, const Message&) {
         const auto here = std::this_thread::get_id();
-        EXPECT_TRUE(client->connect(url_of(target), {}, {.on_open = [&, here](Conn&) {
+        EXPECT_TRUE(client->connect(target.url(), {}, {.on_open = [&, here](Conn&) {
                                       ++(std::this_thread::get_id() == here ? same : other);
                                     }}));
       }});
   client = std::make_unique<ws::Client>(gateway.server());
   for (int i = 0; i < 6; ++i) {
-    auto conn = ws::connect(url_of(gateway));
+    auto conn = ws::connect(gateway.url());
     ASSERT_TRUE(conn);
     ASSERT_TRUE(conn.value().send("go"));
     EXPECT_TRUE(eventually([&] { return same + other == i + 1; }));
@@ -294,7 +286,7 @@ TEST(ClientOnServer, FromOutsideTheyAreSharedOut) {
   TestServer server({.threads = 2}, {});
   ws::Client client(server.server());
   for (int i = 0; i < 4; ++i) {
-    ASSERT_TRUE(client.connect(url_of(server), {}, {.on_open = [&](Conn&) {
+    ASSERT_TRUE(client.connect(server.url(), {}, {.on_open = [&](Conn&) {
                                  const std::lock_guard lock(mutex);
                                  threads.push_back(std::this_thread::get_id());
                                }}));
@@ -310,7 +302,7 @@ TEST(ClientOnServer, AServerThatHasStoppedMakesNoMore) {
   TestServer server;
   ws::Client client(server.server());
   server.stop_and_wait();
-  expect_has(error_of(client.connect(url_of(server), {}, {})), "stopped");
+  expect_has(error_of(client.connect(server.url(), {}, {})), "stopped");
 }
 
 TEST(ClientOnServer, WhatWasNeverTriedHoldsNobodyUp) {
@@ -392,10 +384,10 @@ TEST(ClientOnServer, TwoClientsDoNotEndEachOthers) {
   TestServer server;
   Journal of_kept, of_ended;
   ws::Client kept(server.server());
-  ASSERT_TRUE(kept.connect(url_of(server), {}, of_kept.handlers()));
+  ASSERT_TRUE(kept.connect(server.url(), {}, of_kept.handlers()));
   {
     ws::Client ended(server.server());
-    ASSERT_TRUE(ended.connect(url_of(server), {}, of_ended.handlers()));
+    ASSERT_TRUE(ended.connect(server.url(), {}, of_ended.handlers()));
     ASSERT_TRUE(eventually([&] { return of_kept.opens() == 1 && of_ended.opens() == 1; }));
   }
   EXPECT_EQ(of_ended.closings(0).size(), 1U);
@@ -411,7 +403,7 @@ TEST(Client, LeavesNoDescriptorBehind) {
     Journal own;
     RawServer raw;
     ws::Client client;
-    ASSERT_TRUE(client.connect(url_of(server), {}, own.handlers()));
+    ASSERT_TRUE(client.connect(server.url(), {}, own.handlers()));
     ASSERT_TRUE(client.connect(raw.url("wss"), {}, own.handlers()));
     ASSERT_TRUE(client.connect(raw.url(), {}, own.handlers()));
     raw.accept().reset();
@@ -428,11 +420,11 @@ TEST(Client, WhatTheProgramGaveGoesWithItsEnd) {
   TestServer server;
   {
     ws::Client client;
-    ASSERT_TRUE(client.connect(url_of(server), {}, {.on_open = [token](Conn& c) { c.close(); }}));
+    ASSERT_TRUE(client.connect(server.url(), {}, {.on_open = [token](Conn& c) { c.close(); }}));
     EXPECT_TRUE(eventually([&] { return token.use_count() == 1; })) << "no reconnect needs it";
     ASSERT_TRUE(client.connect("ws://127.0.0.1:1/", {.on_failure = [token](const auto&) {}}, {}));
     EXPECT_TRUE(eventually([&] { return token.use_count() == 1; }));
-    ASSERT_TRUE(client.connect(url_of(server), {}, {.on_open = [token](Conn&) {}}));
+    ASSERT_TRUE(client.connect(server.url(), {}, {.on_open = [token](Conn&) {}}));
   }
   EXPECT_EQ(token.use_count(), 1);
 }
@@ -441,7 +433,7 @@ TEST(Client, CountsWhatItDoes) {
   TestServer server;
   ws::Client client;
   std::atomic<int> answers{0};
-  ASSERT_TRUE(client.connect(url_of(server), {},
+  ASSERT_TRUE(client.connect(server.url(), {},
                              {.on_open = [](Conn& conn) { conn.send("abc"); },
                               .on_message =
                                   [&](Conn& conn, const Message&) {
@@ -472,7 +464,7 @@ TEST(ClientEchoes, AServerThatPumpsGetsEverythingBack) {
   TestServer server(
       {.on_open = pump, .on_message = [&](Conn&, const Message&) { ++got; }, .on_drain = pump});
   ws::Client client;
-  ASSERT_TRUE(client.connect(url_of(server), {}, {.on_message = echo}));
+  ASSERT_TRUE(client.connect(server.url(), {}, {.on_message = echo}));
   EXPECT_TRUE(eventually([&] { return got == kMessages; })) << got << " of " << kMessages;
 }
 

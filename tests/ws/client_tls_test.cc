@@ -45,10 +45,6 @@ class ClientTls : public testing::Test {
   std::string fingerprint;
 };
 
-void expect_has(const std::string& text, std::string_view part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
-
 TEST_F(ClientTls, TrustsTheAuthorityItIsGiven) {
   EXPECT_EQ(outcome("good", {.ca_file = certs.cert("ca")}), "");
   EXPECT_EQ(outcome("good", {.ca_file = certs.cert("ca")}, "localhost"), "");

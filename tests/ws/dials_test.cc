@@ -343,15 +343,11 @@ struct Attempts {
   std::vector<ConnectFailure> all;
 };
 
-void expect_has(const std::string& text, std::string_view part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
-
 TEST(Dials, ARefusedAddressIsNamedWithTheCure) {
   const std::uint16_t port = RawServer().port();  // closed again
   Attempts attempts;
   ws::Client client;
-  ASSERT_TRUE(client.connect("ws://127.0.0.1:" + std::to_string(port), attempts.options(), {}));
+  ASSERT_TRUE(client.connect(ws_url(port), attempts.options(), {}));
   const ConnectFailure why = attempts.at(0);
   expect_has(why.reason, "127.0.0.1:" + std::to_string(port));
   expect_has(why.reason, "Connection refused");
@@ -412,7 +408,7 @@ TEST(Dials, AHandlerThatThrowsDoesNotStopTheNextAttempt) {
   const std::uint16_t port = RawServer().port();
   std::atomic<int> failures{0};
   ws::Client client;
-  ASSERT_TRUE(client.connect("ws://127.0.0.1:" + std::to_string(port),
+  ASSERT_TRUE(client.connect(ws_url(port),
                              {.reconnect = {.first_ms = 1, .attempts = 3},
                               .on_failure =
                                   [&](const ConnectFailure&) {
@@ -437,8 +433,8 @@ ClientOptions short_opening() {
 // Where a client is kept waiting. The peer has to live as long as the test.
 enum class Stage { kConnecting, kTls, kAnswer, kHalfAnswer };
 
-struct Waiting {
-  explicit Waiting(Stage where) : stage(where) {
+struct WaitingServer {
+  explicit WaitingServer(Stage where) : stage(where) {
     if (stage == Stage::kConnecting) server.stop_answering();
   }
   std::string url() const { return server.url(stage == Stage::kTls ? "wss" : "ws"); }
@@ -475,7 +471,7 @@ INSTANTIATE_TEST_SUITE_P(Each, DialsAtStage,
                          stage_name);
 
 TEST_P(DialsAtStage, NobodyIsWaitedForLongerThanTheDeadline) {
-  Waiting waiting(GetParam());
+  WaitingServer waiting(GetParam());
   Attempts attempts;
   ws::Client client(short_opening());
   const auto start = std::chrono::steady_clock::now();
@@ -490,7 +486,7 @@ TEST_P(DialsAtStage, NobodyIsWaitedForLongerThanTheDeadline) {
 }
 
 TEST_P(DialsAtStage, CancelEndsItAndIsToldOnce) {
-  Waiting waiting(GetParam());
+  WaitingServer waiting(GetParam());
   Attempts attempts;
   Journal journal;
   ClientOptions options;
@@ -515,7 +511,7 @@ TEST_P(DialsAtStage, CancelEndsItAndIsToldOnce) {
 }
 
 TEST_P(DialsAtStage, TheClientsEndDoesNotWait) {
-  Waiting waiting(GetParam());
+  WaitingServer waiting(GetParam());
   Attempts attempts;
   ClientOptions options;
   options.tls.verify = false;

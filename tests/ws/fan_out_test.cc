@@ -32,7 +32,7 @@ std::string event(int number) {
   return text + "{}]}";
 }
 
-ServerOptions with(DeflateOptions deflate, unsigned threads = 1) {
+ServerOptions deflating(DeflateOptions deflate, unsigned threads = 1) {
   return {.listen = {"ws://127.0.0.1:0"}, .threads = threads, .deflate = deflate};
 }
 
@@ -74,7 +74,7 @@ TEST(FanOut, ReachesEveryoneOnceAndInOrderAcrossThreads) {
   constexpr std::size_t kSubscribers = 24;
   constexpr int kPublishers = 4;
   constexpr int kMessages = 500;
-  TestServer server(with({}, 4), subscribing());
+  TestServer server(deflating({}, 4), subscribing());
   std::deque<Inbox> inboxes(kSubscribers);
   ws::Client client;
   for (Inbox& inbox : inboxes) {
@@ -110,16 +110,17 @@ TEST(FanOut, KeepsTheOrderOfHandlersAcrossThreads) {
   constexpr std::size_t kConnections = 12;
   constexpr int kRounds = 60;
   Server* inside = nullptr;
-  TestServer server(with({}, 4), {.on_open = [](Conn& conn) { conn.subscribe("t"); },
-                                  .on_message =
-                                      [&](Conn& conn, const Message& message) {
-                                        const std::string name(message.text());
-                                        for (int i = 0; i < kRounds; ++i) {
-                                          const std::string text = name + ":" + std::to_string(i);
-                                          EXPECT_TRUE(i % 2 == 0 ? inside->publish("t", text)
-                                                                 : conn.publish("t", text));
-                                        }
-                                      }});
+  TestServer server(deflating({}, 4), {.on_open = [](Conn& conn) { conn.subscribe("t"); },
+                                       .on_message =
+                                           [&](Conn& conn, const Message& message) {
+                                             const std::string name(message.text());
+                                             for (int i = 0; i < kRounds; ++i) {
+                                               const std::string text =
+                                                   name + ":" + std::to_string(i);
+                                               EXPECT_TRUE(i % 2 == 0 ? inside->publish("t", text)
+                                                                      : conn.publish("t", text));
+                                             }
+                                           }});
   inside = &server.server();
   std::deque<Inbox> inboxes(kConnections);
   std::mutex mutex;
@@ -300,7 +301,8 @@ class ZlibPeer {
 // earlier ones, but never to what another connection was sent.
 TEST(FanOut, IsDecodedByZlibWhateverWasAgreedOn) {
   if (Libz::get() == nullptr) GTEST_SKIP() << "no libz on this machine";
-  TestServer server(with({.mode = DeflateMode::kTakeover, .threshold_bytes = 64}), subscribing());
+  TestServer server(deflating({.mode = DeflateMode::kTakeover, .threshold_bytes = 64}),
+                    subscribing());
   const auto peer = [&](const char* offer, const char* answer, bool takeover, int bits) {
     return std::make_unique<ZlibPeer>(server, offer, answer, takeover, bits);
   };
@@ -340,7 +342,7 @@ TEST(FanOut, IsDecodedByZlibWhateverWasAgreedOn) {
 
 // The same with our client at the other end, its compression and takeover both ways, and fragments.
 TEST(FanOut, IsDecodedByOurClientWhateverWasAgreedOn) {
-  TestServer server(with({.mode = DeflateMode::kTakeover, .threshold_bytes = 64}, 2),
+  TestServer server(deflating({.mode = DeflateMode::kTakeover, .threshold_bytes = 64}, 2),
                     subscribing());
   const DeflateOptions choices[] = {
       {},

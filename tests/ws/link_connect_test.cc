@@ -23,10 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void expect_has(const std::string& text, std::string_view part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
-
 // One client and one server of the test's own.
 struct Scene {
   explicit Scene(ClientOptions client_options = {}) : client(std::move(client_options)) {}

@@ -17,8 +17,8 @@ namespace ws::test {
 namespace {
 
 // What happened, in order, with the virtual time of it; "S" is the server's side, "C" a client's.
-struct Scene {
-  explicit Scene(ServerOptions server_options = {}, ClientOptions client_options = {})
+struct LoopbackScene {
+  explicit LoopbackScene(ServerOptions server_options = {}, ClientOptions client_options = {})
       : net(std::move(server_options), std::move(client_options)) {}
 
   void note(const std::string& what) { log += std::to_string(now) + ":" + what + " "; }
@@ -64,7 +64,7 @@ struct Scene {
 // --- the whole engine ---
 
 TEST(Loopback, NothingHappensOutsideRun) {
-  Scene scene;
+  LoopbackScene scene;
   scene.net.route("/", scene.handlers("S"));
   ASSERT_TRUE(scene.net.connect("ws://test/", {}, scene.handlers("C")));
   EXPECT_EQ(scene.log, "");
@@ -76,7 +76,7 @@ TEST(Loopback, RoutesRequestsMessagesAndClose) {
   Loopback net;
   std::string log;
   net.route("/chat/:room", {.on_upgrade =
-                                [&](const Request& request) {
+                                [&](const ws::Request& request) {
                                   log += std::string(request.param("room")) + "?" +
                                          std::string(request.query) + " " +
                                          std::string(request.header("X-Who")) + " ";
@@ -123,10 +123,10 @@ TEST(Loopback, RefusesWhatAClientRefuses) {
 }
 
 TEST(Loopback, AnUpgradeCanBeDeferredAndItsDeadlineApplies) {
-  Scene scene;
+  LoopbackScene scene;
   std::vector<ConnId> asked;
   scene.net.route("/", {.on_upgrade =
-                            [&](const Request& request) {
+                            [&](const ws::Request& request) {
                               asked.push_back(request.id);
                               return Upgrade(Defer{});
                             },
@@ -153,7 +153,7 @@ TEST(Loopback, AnUpgradeCanBeDeferredAndItsDeadlineApplies) {
 }
 
 TEST(Loopback, PublishesToSubscribers) {
-  Scene scene;
+  LoopbackScene scene;
   scene.net.topic("news", {.slow_consumer = SlowConsumer::kDropNewest});
   scene.net.route("/", {.on_open = [](Conn& conn) { conn.subscribe("news"); }});
   for (int i = 0; i < 3; ++i) {
@@ -188,7 +188,7 @@ TEST(Loopback, CompressesAsAgreed) {
 // --- time ---
 
 TEST(Loopback, PingsAfter30SecondsOfSilence) {
-  Scene scene;
+  LoopbackScene scene;
   scene.open();
   scene.advance(29'990);
   EXPECT_EQ(scene.log, "");
@@ -203,7 +203,7 @@ TEST(Loopback, PingsAfter30SecondsOfSilence) {
 
 // "0: a ping every pong_wait_ms; UINT32_MAX: no keep-alive".
 TEST(Loopback, KeepAliveHasItsExtremes) {
-  Scene eager({.limits = {.ping_after_ms = 0, .pong_wait_ms = 1000}});
+  LoopbackScene eager({.limits = {.ping_after_ms = 0, .pong_wait_ms = 1000}});
   eager.net.route("/*", eager.handlers("S"));
   ASSERT_TRUE(eager.net.connect("ws://test/", {}, eager.handlers("C")));
   eager.advance(3500);
@@ -214,7 +214,7 @@ TEST(Loopback, KeepAliveHasItsExtremes) {
   }
   EXPECT_GE(pings, 3U) << eager.log;
   EXPECT_LE(pings, 5U) << eager.log;
-  Scene never({.limits = {.ping_after_ms = UINT32_MAX}});
+  LoopbackScene never({.limits = {.ping_after_ms = UINT32_MAX}});
   never.open();
   for (int day = 0; day < 40; ++day) never.net.advance(24U * 3'600'000);
   EXPECT_EQ(never.log, "");
@@ -222,7 +222,7 @@ TEST(Loopback, KeepAliveHasItsExtremes) {
 
 // A peer whose end is not heard: its client pauses, and so answers nothing.
 TEST(Loopback, WhoDoesNotAnswerIsClosedAfter50Seconds) {
-  Scene scene;
+  LoopbackScene scene;
   scene.open();
   scene.net.post(scene.client, [](Conn& conn) { conn.pause_reading(); });
   scene.advance(50'000);
@@ -233,7 +233,7 @@ TEST(Loopback, WhoDoesNotAnswerIsClosedAfter50Seconds) {
 }
 
 TEST(Loopback, AClosingHandshakeHas5Seconds) {
-  Scene scene;
+  LoopbackScene scene;
   scene.open();
   scene.net.post(scene.client, [](Conn& conn) { conn.pause_reading(); });
   scene.net.post(scene.served, [](Conn& conn) { conn.close(); });
@@ -245,7 +245,7 @@ TEST(Loopback, AClosingHandshakeHas5Seconds) {
 }
 
 TEST(Loopback, AMessageHas30SecondsUnlessItFlows) {
-  Scene scene;
+  LoopbackScene scene;
   scene.open();
   scene.net.post(scene.client, [](Conn& conn) {
     conn.begin(MessageType::kText);
@@ -259,8 +259,8 @@ TEST(Loopback, AMessageHas30SecondsUnlessItFlows) {
 }
 
 TEST(Loopback, AnOpeningHas10Seconds) {
-  Scene scene;
-  scene.net.route("/", {.on_upgrade = [](const Request&) { return Upgrade(Defer{}); }});
+  LoopbackScene scene;
+  scene.net.route("/", {.on_upgrade = [](const ws::Request&) { return Upgrade(Defer{}); }});
   ASSERT_TRUE(scene.net.connect(
       "ws://test/", {.on_failure = [&](const ConnectFailure&) { scene.note("failed"); }}, {}));
   scene.advance(20'000);
@@ -269,7 +269,7 @@ TEST(Loopback, AnOpeningHas10Seconds) {
 
 TEST(Loopback, ADayPassesInNoTime) {
   const auto start = std::chrono::steady_clock::now();
-  Scene scene;
+  LoopbackScene scene;
   scene.open();
   scene.net.advance(24 * 3600 * 1000);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
@@ -277,7 +277,7 @@ TEST(Loopback, ADayPassesInNoTime) {
 }
 
 TEST(Loopback, TimePassesOnlyByAdvance) {
-  Scene scene({.limits = {.ping_after_ms = 5}}, {.limits = {.ping_after_ms = 5}});
+  LoopbackScene scene({.limits = {.ping_after_ms = 5}}, {.limits = {.ping_after_ms = 5}});
   scene.open();
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
   scene.net.run();
@@ -289,7 +289,7 @@ TEST(Loopback, TimePassesOnlyByAdvance) {
 // --- slow consumers ---
 
 TEST(Loopback, ASmallPipeMakesSlowConsumers) {
-  Scene scene;
+  LoopbackScene scene;
   scene.net.set_pipe_bytes(1000);
   scene.open();
   std::vector<SendStatus> sent;
@@ -312,7 +312,7 @@ TEST(Loopback, ASmallPipeMakesSlowConsumers) {
 TEST(Loopback, WhoDoesNotReadLearnsAtOnceThatNobodyTakesItsOutput) {
   Limits limits;
   limits.message_bytes = 1000;
-  Scene scene({.limits = limits});
+  LoopbackScene scene({.limits = limits});
   scene.net.set_pipe_bytes(1000);
   scene.open();
   // Too large a message: the client refuses it, reads away so much of it, and is gone.
@@ -404,7 +404,7 @@ TEST(Loopback, WhatItWasGivenGoesWithIt) {
 }
 
 TEST(Loopback, StopClosesBothSidesOnce) {
-  Scene scene;
+  LoopbackScene scene;
   scene.open();
   scene.net.stop(static_cast<CloseCode>(4002));
   scene.net.run();
@@ -470,7 +470,7 @@ TEST(Loopback, IsMadeForEachThreadThatWantsOne) {
 // --- the same again ---
 
 std::string long_story() {
-  Scene scene;
+  LoopbackScene scene;
   scene.net.set_pipe_bytes(300);
   scene.net.route("/*", [&] {
     Handlers handlers = scene.handlers("S");
@@ -515,7 +515,7 @@ TEST(Loopback, OptionsThatCannotBeAreErrors) {
   const DeflateOptions wide{.mode = DeflateMode::kOn, .window_bits = 16};
   EXPECT_FALSE(Loopback({.limits = no_messages}).connect("ws://x/", {}, {}));
   EXPECT_FALSE(Loopback({}, {.deflate = wide}).connect("ws://x/", {}, {}));
-  EXPECT_FALSE(Client({.deflate = wide}).connect("ws://127.0.0.1:1/", {}, {}));
+  EXPECT_FALSE(ws::Client({.deflate = wide}).connect("ws://127.0.0.1:1/", {}, {}));
   EXPECT_FALSE(Server({.extensions = null_extension}).check());
   EXPECT_FALSE(Loopback({.extensions = null_extension}).connect("ws://x/", {}, {}));
   EXPECT_FALSE(Loopback({.deflate = wide}).connect("ws://x/", {}, {}));

@@ -59,10 +59,6 @@ std::uint16_t free_port() {
   return open_or_die(ip("127.0.0.1")).address().port();
 }
 
-std::string url_of(std::uint16_t port) {
-  return "ws://127.0.0.1:" + std::to_string(port);
-}
-
 // --- starting ---
 
 #if !defined(__SANITIZE_ADDRESS__) && \
@@ -216,7 +212,7 @@ TEST(Server, ADescriptorThatCannotBeWatchedIsAnError) {
                     {{pipe.reader.get(), pipe.reader.get()}, EEXIST}};
   for (const auto& each : kBad) {
     const std::uint16_t port = free_port();
-    Server server(listening({url_of(port)}));
+    Server server(listening({ws_url(port, "")}));
     for (const int fd : each.watched) server.watch(fd, [] {});
     EXPECT_EQ(server.check() ? true : false, each.os_errno == EPERM) << "what epoll alone knows";
     const auto started = server.start();
@@ -258,7 +254,7 @@ TEST(Server, RefusesAHighMarkAboveTheMaximum) {
 
 TEST(Server, APortInUseIsNamed) {
   const net::Listener holder = open_or_die(ip("127.0.0.1"));
-  const std::string url = url_of(holder.address().port());
+  const std::string url = ws_url(holder.address().port(), "");
   Server server(listening({"ws://127.0.0.1:0", url}));
   const auto started = server.start();
   ASSERT_FALSE(started);
@@ -269,7 +265,7 @@ TEST(Server, APortInUseIsNamed) {
 
 TEST(Server, TwoServersDoNotShareAPort) {
   TestServer server;
-  Server second(listening({url_of(server.port(false))}));
+  Server second(listening({ws_url(server.port(false), "")}));
   EXPECT_FALSE(second.start());
 }
 
@@ -280,7 +276,8 @@ TEST(Server, AFailedStartLeavesNothingBehind) {
   const std::uint16_t port = free_port();
   const net::Listener holder = open_or_die(ip("127.0.0.1"));
   const std::size_t descriptors = open_descriptors();
-  Server server(listening({"ws+unix:" + path, url_of(port), url_of(holder.address().port())}));
+  Server server(
+      listening({"ws+unix:" + path, ws_url(port, ""), ws_url(holder.address().port(), "")}));
   ASSERT_FALSE(server.start());
   EXPECT_FALSE(connect_tcp(port)) << "a listener is left";
   EXPECT_FALSE(connect_unix(path)) << "a listener is left";
@@ -292,13 +289,13 @@ TEST(Server, AFailedStartLeavesNothingBehind) {
 TEST(Server, MayBeStartedOnceTheCauseIsGone) {
   std::optional<net::Listener> holder(open_or_die(ip("127.0.0.1")));
   const std::uint16_t port = holder->address().port();
-  Server server(listening({"ws://127.0.0.1:0", url_of(port)}));
+  Server server(listening({"ws://127.0.0.1:0", ws_url(port, "")}));
   server.route("/*", {.on_open = {}, .on_message = echo, .on_close = {}});
   ASSERT_FALSE(server.start());
   holder.reset();
   ASSERT_TRUE(server.start());
   ASSERT_EQ(server.urls().size(), 2U);
-  EXPECT_EQ(server.urls()[1], url_of(port));
+  EXPECT_EQ(server.urls()[1], ws_url(port, ""));
   EXPECT_EQ(converse(connect_tcp(port), false), "");
 }
 
@@ -333,7 +330,7 @@ TEST(Server, BadUrlsAndFilesAreRefusedByCheckAndByStart) {
 
 TEST(Server, CheckBindsNothing) {
   const std::uint16_t port = free_port();
-  Server server(listening({url_of(port)}));
+  Server server(listening({ws_url(port, "")}));
   EXPECT_TRUE(server.check());
   EXPECT_FALSE(connect_tcp(port));
   EXPECT_TRUE(server.start()) << "and does not stand in the way";

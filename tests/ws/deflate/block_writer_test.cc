@@ -9,23 +9,15 @@
 #include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/deflate_bits.h"
-#include "ws/deflate/inflate.h"
+#include "tests/support/inflate.h"
 
 namespace ws::deflate {
 namespace {
 
 using test::bytes_of;
 using test::DeflateBits;
+using test::inflate;
 using test::Rng;
-
-std::string inflate(core::ConstBytes message) {
-  static Inflater inflater;
-  InflateContext context(15, false);
-  core::Buffer out;
-  inflater.start(message, context);
-  if (inflater.step(out, 1 << 24, (1 << 24) + 1) != InflateStatus::kOk) return "(refused)";
-  return {out.bytes().begin(), out.bytes().end()};
-}
 
 // A message of blocks that have no matches.
 class Literals {

@@ -10,18 +10,18 @@
 #include "tests/support/bytes.h"
 #include "tests/support/corpus.h"
 #include "tests/support/guard_page.h"
-#include "ws/deflate/inflate.h"
+#include "tests/support/inflate.h"
 
 namespace ws::deflate {
 namespace {
 
 using test::GuardedCopy;
+using test::inflate;
 using test::Rng;
 using Payload = std::vector<std::uint8_t>;
 using test::bytes_of;
 
 constexpr Level kLevels[] = {Level::kFast, Level::kBetter};
-constexpr std::size_t kLimit = 1 << 24;
 
 Deflater& deflater() {
   static Deflater object;
@@ -37,19 +37,6 @@ Payload compress(std::string_view text, DeflateContext& context) {
 Payload compress(std::string_view text, Level level, unsigned window_bits = 15) {
   DeflateContext context(level, window_bits, false);
   return compress(text, context);
-}
-
-std::string inflate(const Payload& message, InflateContext& context) {
-  static Inflater inflater;
-  core::Buffer out;
-  inflater.start(message, context);
-  if (inflater.step(out, kLimit, kLimit + 1) != InflateStatus::kOk) return "(refused)";
-  return {out.bytes().begin(), out.bytes().end()};
-}
-
-std::string inflate(const Payload& message, unsigned window_bits = 15) {
-  InflateContext context(window_bits, false);
-  return inflate(message, context);
 }
 
 // RFC 7692 s7.2.3.6: the payload of an empty message "consists of 1 byte. The value of the byte is

@@ -33,7 +33,7 @@ using test::ZStream;
 using Payload = std::vector<std::uint8_t>;
 using test::bytes_of;
 
-constexpr std::size_t kLimit = 1 << 18;
+constexpr std::size_t kOutputLimit = 1 << 18;
 constexpr std::uint8_t kTail[] = {0x00, 0x00, 0xff, 0xff};
 
 std::string_view last(std::string_view text, std::size_t count) {
@@ -42,7 +42,7 @@ std::string_view last(std::string_view text, std::size_t count) {
 
 class Reference {
  public:
-  explicit Reference(const Libz& libz) : libz_(libz), out_(kLimit + 1) {
+  explicit Reference(const Libz& libz) : libz_(libz), out_(kOutputLimit + 1) {
     for (unsigned bits = kWindowBitsMin; bits <= kWindowBitsMax; ++bits)
       EXPECT_EQ(libz_.inflate_init(&streams_[bits], static_cast<int>(bits)), test::kZOk);
   }
@@ -126,7 +126,7 @@ class Differential : public testing::Test {
     inflater_.start(message, context);
     InflateStatus status;
     do {
-      status = inflater_.step(out_, kLimit, share_);
+      status = inflater_.step(out_, kOutputLimit, share_);
     } while (status == InflateStatus::kMore);
     return status;
   }
@@ -162,7 +162,7 @@ class Differential : public testing::Test {
   std::unique_ptr<Reference> reference_;
   Inflater inflater_;
   core::Buffer out_;
-  std::size_t share_ = kLimit + 1;
+  std::size_t share_ = kOutputLimit + 1;
   std::size_t streams_ = 0;
   bool accepted_ = false;
 };
@@ -382,7 +382,7 @@ TEST_F(Differential, AcceptsAndRefusesMutatedStreamsAsZlibDoes) {
     }
     auto context = std::make_unique<InflateContext>(bits, true);
     ASSERT_EQ(inflate(first, *context), InflateStatus::kOk);
-    share_ = rng.chance(50) ? kLimit + 1 : rng.between(1, 500);
+    share_ = rng.chance(50) ? kOutputLimit + 1 : rng.between(1, 500);
     for (unsigned i = 0; i < 200; ++i) {
       Payload mutant = message;
       mutate(mutant, rng);
@@ -579,7 +579,7 @@ TEST_F(Differential, AcceptsAndRefusesGeneratedStreamsAsZlibDoes) {
   Rng rng(5);
   std::size_t accepted = 0;
   for (unsigned i = 0; i < 200'000; ++i) {
-    share_ = i % 4 == 0 ? rng.between(1, 500) : kLimit + 1;
+    share_ = i % 4 == 0 ? rng.between(1, 500) : kOutputLimit + 1;
     compare(random_stream(rng));
     if (HasFatalFailure()) return;
     accepted += accepted_;

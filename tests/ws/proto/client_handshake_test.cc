@@ -153,23 +153,23 @@ TEST(CheckClientRequest, RefusesHeadersTheHandshakeOwns) {
 }
 
 // A response to change line by line: a good handshake to begin with.
-struct Response {
+struct ServerResponse {
   std::string line = "HTTP/1.1 101 Switching Protocols";
   Strings headers = {"Upgrade: websocket", "Connection: Upgrade",
                      "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="};
 
-  Response& with(std::string header) {
+  ServerResponse& with(std::string header) {
     headers.push_back(std::move(header));
     return *this;
   }
-  Response& without(std::string_view name) {
+  ServerResponse& without(std::string_view name) {
     std::erase_if(headers, [&](const std::string& header) {
       return header.starts_with(std::string(name) + ":");
     });
     return *this;
   }
   // In the place of the header of the same name.
-  Response& change(std::string header) {
+  ServerResponse& change(std::string header) {
     const std::string name = header.substr(0, header.find(':'));
     return without(name).with(std::move(header));
   }
@@ -181,7 +181,8 @@ struct Response {
 };
 
 // What a person would see of the verdict: the error line, or what was agreed on.
-std::string judge(const Response& response, const Strings& subprotocols = {"chat", "superchat"}) {
+std::string judge(const ServerResponse& response,
+                  const Strings& subprotocols = {"chat", "superchat"}) {
   ResponseParser parser{ResponseParser::Config{.head_bytes_max = 4 * 1024 * 1024}};
   EXPECT_EQ(parser.feed(bytes_of(response.text())).state, ResponseParser::State::kComplete);
   const auto result = ws::proto::judge_response(parser.head(), kKey, subprotocols);
@@ -200,7 +201,7 @@ std::string judge(const Response& response, const Strings& subprotocols = {"chat
   return text;
 }
 
-void expect_fault(const Response& response, std::string_view fault,
+void expect_fault(const ServerResponse& response, std::string_view fault,
                   const Strings& subprotocols = {"chat", "superchat"}) {
   const std::string line = judge(response, subprotocols);
   EXPECT_FALSE(line.starts_with("ok ")) << response.text();
@@ -208,13 +209,13 @@ void expect_fault(const Response& response, std::string_view fault,
 }
 
 TEST(JudgeResponse, AcceptsTheSampleOfRfc6455) {
-  EXPECT_EQ(judge(Response().with("Sec-WebSocket-Protocol: chat")), "ok chat");
-  EXPECT_EQ(judge(Response()), "ok ");
-  EXPECT_EQ(judge(Response(), {}), "ok ");
+  EXPECT_EQ(judge(ServerResponse().with("Sec-WebSocket-Protocol: chat")), "ok chat");
+  EXPECT_EQ(judge(ServerResponse()), "ok ");
+  EXPECT_EQ(judge(ServerResponse(), {}), "ok ");
 }
 
 TEST(JudgeResponse, NamesTheStatusWhenItIsNot101) {
-  Response response;
+  ServerResponse response;
   response.line = "HTTP/1.1 404 whatever the server says";
   EXPECT_EQ(judge(response), "the server answered 404 Not Found, not 101 Switching Protocols");
   response.line = "HTTP/1.0 200 OK";
@@ -227,7 +228,7 @@ TEST(JudgeResponse, NamesTheStatusWhenItIsNot101) {
 
 TEST(JudgeResponse, NamesTheLocationOfARedirectItDoesNotFollow) {
   for (const int status : {301, 302, 303, 307, 308}) {
-    Response response;
+    ServerResponse response;
     response.line = "HTTP/1.1 " + std::to_string(status) + " x";
     response.with("Location: wss://other.example/chat");
     expect_fault(response, "\"wss://other.example/chat\"; redirects are not followed");
@@ -241,41 +242,43 @@ TEST(JudgeResponse, NamesTheLocationOfARedirectItDoesNotFollow) {
 
 // RFC 6455 section 4.1, after "The client MUST validate the server's response as follows".
 TEST(JudgeResponse, WantsUpgradeToBeWebsocket) {
-  EXPECT_EQ(judge(Response().change("Upgrade: WebSocket")), "ok ");
-  expect_fault(Response().without("Upgrade"), "Upgrade header");
+  EXPECT_EQ(judge(ServerResponse().change("Upgrade: WebSocket")), "ok ");
+  expect_fault(ServerResponse().without("Upgrade"), "Upgrade header");
   for (const char* value :
        {"", "websockets", "h2c", "websocket, h2c", "websocket/13", "web socket"}) {
-    expect_fault(Response().change("Upgrade: " + std::string(value)), "Upgrade header");
+    expect_fault(ServerResponse().change("Upgrade: " + std::string(value)), "Upgrade header");
   }
-  expect_fault(Response().with("Upgrade: websocket"), "Upgrade header");
+  expect_fault(ServerResponse().with("Upgrade: websocket"), "Upgrade header");
 }
 
 TEST(JudgeResponse, WantsUpgradeAmongTheTokensOfConnection) {
   for (const char* value : {"upgrade", "UPGRADE", "keep-alive, Upgrade", ",Upgrade ,"}) {
-    EXPECT_EQ(judge(Response().change("Connection: " + std::string(value))), "ok ") << value;
+    EXPECT_EQ(judge(ServerResponse().change("Connection: " + std::string(value))), "ok ") << value;
   }
-  EXPECT_EQ(judge(Response().with("Connection: keep-alive")), "ok ");
-  expect_fault(Response().without("Connection"), "Connection header");
+  EXPECT_EQ(judge(ServerResponse().with("Connection: keep-alive")), "ok ");
+  expect_fault(ServerResponse().without("Connection"), "Connection header");
   for (const char* value : {"", "close", "keep-alive", "Upgrades", "Up grade"}) {
-    expect_fault(Response().change("Connection: " + std::string(value)), "Connection header");
+    expect_fault(ServerResponse().change("Connection: " + std::string(value)), "Connection header");
   }
 }
 
 TEST(JudgeResponse, WantsTheAcceptThatFitsTheKey) {
-  EXPECT_EQ(judge(Response().change("Sec-WebSocket-Accept: \t s3pPLMBiTxaQ9kYGzzhZRbK+xOo= ")),
-            "ok ");
-  expect_fault(Response().without("Sec-WebSocket-Accept"), "missing or repeated");
-  expect_fault(Response().with("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+  EXPECT_EQ(
+      judge(ServerResponse().change("Sec-WebSocket-Accept: \t s3pPLMBiTxaQ9kYGzzhZRbK+xOo= ")),
+      "ok ");
+  expect_fault(ServerResponse().without("Sec-WebSocket-Accept"), "missing or repeated");
+  expect_fault(ServerResponse().with("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
                "missing or repeated");
   for (const char* value : {"", "S3PPLMBITXAQ9KYGZZHZRBK+XOO=", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo",
                             "dGhlIHNhbXBsZSBub25jZQ==", "\"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\"",
                             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=,", "AAAA"}) {
-    expect_fault(Response().change("Sec-WebSocket-Accept: " + std::string(value)), "does not fit");
+    expect_fault(ServerResponse().change("Sec-WebSocket-Accept: " + std::string(value)),
+                 "does not fit");
   }
 }
 
 TEST(JudgeResponse, WantsHttp11) {
-  Response response;
+  ServerResponse response;
   response.line = "HTTP/1.0 101 Switching Protocols";
   expect_fault(response, "HTTP/1.0");
 }
@@ -284,37 +287,40 @@ TEST(JudgeResponse, WantsHttp11) {
 // handshake"; section 11.3.4: once in a response.
 TEST(JudgeResponse, TakesOneSubprotocolOfThoseOffered) {
   const std::string name = "Sec-WebSocket-Protocol: ";
-  EXPECT_EQ(judge(Response().with(name + "superchat")), "ok superchat");
+  EXPECT_EQ(judge(ServerResponse().with(name + "superchat")), "ok superchat");
   for (const char* value : {"other", "Chat", "chat, superchat", "chat,", "chatx"}) {
-    expect_fault(Response().with(name + value), "\"" + std::string(value) + "\", which was not");
+    expect_fault(ServerResponse().with(name + value),
+                 "\"" + std::string(value) + "\", which was not");
   }
-  expect_fault(Response().with(name), "was not offered");
-  expect_fault(Response().with(name + "chat"), "was not offered", {});
-  expect_fault(Response().with(name + "chat").with(name + "chat"), "more than once");
-  expect_fault(Response().with(name + "chat").with("sec-websocket-protocol: superchat"),
+  expect_fault(ServerResponse().with(name), "was not offered");
+  expect_fault(ServerResponse().with(name + "chat"), "was not offered", {});
+  expect_fault(ServerResponse().with(name + "chat").with(name + "chat"), "more than once");
+  expect_fault(ServerResponse().with(name + "chat").with("sec-websocket-protocol: superchat"),
                "more than once");
 }
 
 // Section 9.1.
 TEST(JudgeResponse, GivesTheExtensionsOfAllHeadersAsOneList) {
   const std::string name = "Sec-WebSocket-Extensions: ";
-  EXPECT_EQ(judge(Response().with(name + "permessage-deflate; server_max_window_bits=\"10\"")),
-            "ok |permessage-deflate;server_max_window_bits=10");
-  EXPECT_EQ(judge(Response().with(name + "a; b; c=1,,d").with(name).with(name + "e")),
+  EXPECT_EQ(
+      judge(ServerResponse().with(name + "permessage-deflate; server_max_window_bits=\"10\"")),
+      "ok |permessage-deflate;server_max_window_bits=10");
+  EXPECT_EQ(judge(ServerResponse().with(name + "a; b; c=1,,d").with(name).with(name + "e")),
             "ok |a;b;c=1|d|e");
   for (const char* value : {"foo bar", "foo;", "foo; a=", "foo; a=\"1", "good, foo;;b", "foo/1"}) {
-    expect_fault(Response().with(name + value), "list of extensions is malformed at \"foo");
+    expect_fault(ServerResponse().with(name + value), "list of extensions is malformed at \"foo");
   }
-  expect_fault(Response().with(name), "list of extensions is empty");
-  expect_fault(Response().with(name + ",, ,"), "list of extensions is empty");
+  expect_fault(ServerResponse().with(name), "list of extensions is empty");
+  expect_fault(ServerResponse().with(name + ",, ,"), "list of extensions is empty");
 }
 
 TEST(JudgeResponse, ReadsPathologicalListsInLinearTime) {
   const std::string blanks(500'000, ' ');
-  expect_fault(Response().with("Sec-WebSocket-Extensions: a" + blanks + "b"), "malformed");
-  expect_fault(Response().with("Sec-WebSocket-Protocol: a" + blanks + "b"), "not offered");
-  EXPECT_EQ(judge(Response().with("Sec-WebSocket-Extensions: a;b" + std::string(500'000, ','))),
-            "ok |a;b");
+  expect_fault(ServerResponse().with("Sec-WebSocket-Extensions: a" + blanks + "b"), "malformed");
+  expect_fault(ServerResponse().with("Sec-WebSocket-Protocol: a" + blanks + "b"), "not offered");
+  EXPECT_EQ(
+      judge(ServerResponse().with("Sec-WebSocket-Extensions: a;b" + std::string(500'000, ','))),
+      "ok |a;b");
 }
 
 // Both sides of this library agree on the handshake.

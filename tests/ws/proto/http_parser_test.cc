@@ -19,6 +19,7 @@ namespace {
 
 using ws::proto::RequestParser;
 using ws::test::bytes_of;
+using ws::test::request_with;
 using State = RequestParser::State;
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
@@ -66,10 +67,6 @@ void expect_refused(std::string_view text, int status, const RequestParser::Conf
 }
 
 // The request with one header line in the middle.
-std::string with_line(std::string_view line) {
-  return "GET / HTTP/1.1\r\nHost: a\r\n" + std::string(line) + "\r\nLast: z\r\n\r\n";
-}
-
 constexpr std::string_view kRfc6455Request =
     "GET /chat HTTP/1.1\r\n"
     "Host: server.example.com\r\n"
@@ -223,7 +220,7 @@ TEST(RequestParser, AcceptsEveryTokenByteAndNoOtherInAHeaderName) {
     if (byte == ':') continue;
     for (const std::string& name : {std::string(1, static_cast<char>(byte)),
                                     std::string("a") + static_cast<char>(byte) + "b"}) {
-      const std::string text = with_line(name + ": v");
+      const std::string text = request_with(name + ": v");
       if (kTokenBytes.find(static_cast<char>(byte)) != std::string_view::npos) {
         EXPECT_EQ(parse(text).headers.at(1), std::make_pair(name, std::string("v"))) << byte;
       } else {
@@ -239,46 +236,46 @@ TEST(RequestParser, AcceptsEveryFieldByteAndNoOtherInAValue) {
     const std::string value = std::string("x") + static_cast<char>(byte) + "y";
     const bool allowed = byte == '\t' || (byte >= 0x20 && byte != 0x7F);
     if (allowed) {
-      EXPECT_EQ(parse(with_line("N: " + value)).headers.at(1).second, value) << byte;
+      EXPECT_EQ(parse(request_with("N: " + value)).headers.at(1).second, value) << byte;
     } else {
-      expect_refused(with_line("N: " + value), 400);
-      expect_refused(with_line("N:" + std::string(1, static_cast<char>(byte)) + "y"), 400);
+      expect_refused(request_with("N: " + value), 400);
+      expect_refused(request_with("N:" + std::string(1, static_cast<char>(byte)) + "y"), 400);
     }
   }
 }
 
 TEST(RequestParser, TrimsWhiteSpaceAroundAValueAndKeepsItInside) {
-  EXPECT_EQ(parse(with_line("N:v")).headers.at(1).second, "v");
-  EXPECT_EQ(parse(with_line("N: \t  v")).headers.at(1).second, "v");
-  EXPECT_EQ(parse(with_line("N: v \t ")).headers.at(1).second, "v");
-  EXPECT_EQ(parse(with_line("N:\tv  w \t x\t")).headers.at(1).second, "v  w \t x");
-  EXPECT_EQ(parse(with_line("N: :v:")).headers.at(1).second, ":v:");
+  EXPECT_EQ(parse(request_with("N:v")).headers.at(1).second, "v");
+  EXPECT_EQ(parse(request_with("N: \t  v")).headers.at(1).second, "v");
+  EXPECT_EQ(parse(request_with("N: v \t ")).headers.at(1).second, "v");
+  EXPECT_EQ(parse(request_with("N:\tv  w \t x\t")).headers.at(1).second, "v  w \t x");
+  EXPECT_EQ(parse(request_with("N: :v:")).headers.at(1).second, ":v:");
 }
 
 TEST(RequestParser, AcceptsAnEmptyValue) {
-  EXPECT_EQ(parse(with_line("N:")).headers.at(1).second, "");
-  EXPECT_EQ(parse(with_line("N: \t ")).headers.at(1).second, "");
-  EXPECT_EQ(parse(with_line("N: \t ")).headers.at(2).second, "z");
+  EXPECT_EQ(parse(request_with("N:")).headers.at(1).second, "");
+  EXPECT_EQ(parse(request_with("N: \t ")).headers.at(1).second, "");
+  EXPECT_EQ(parse(request_with("N: \t ")).headers.at(2).second, "z");
 }
 
 // RFC 9112 section 5.1.
 TEST(RequestParser, RefusesWhiteSpaceBeforeTheColon) {
-  expect_refused(with_line("Name : v"), 400);
-  expect_refused(with_line("Name\t: v"), 400);
-  expect_refused(with_line("Na me: v"), 400);
+  expect_refused(request_with("Name : v"), 400);
+  expect_refused(request_with("Name\t: v"), 400);
+  expect_refused(request_with("Na me: v"), 400);
 }
 
 TEST(RequestParser, RefusesAHeaderLineWithoutAName) {
-  expect_refused(with_line(": v"), 400);
-  expect_refused(with_line("name"), 400);
-  expect_refused(with_line("name v"), 400);
+  expect_refused(request_with(": v"), 400);
+  expect_refused(request_with("name"), 400);
+  expect_refused(request_with("name v"), 400);
 }
 
 // RFC 9112 section 5.2, and 2.2 for white space before the first header.
 TEST(RequestParser, RefusesFoldedLines) {
-  expect_refused(with_line("N: v\r\n w"), 400);
-  expect_refused(with_line("N: v\r\n\tw"), 400);
-  expect_refused(with_line("N:\r\n v"), 400);
+  expect_refused(request_with("N: v\r\n w"), 400);
+  expect_refused(request_with("N: v\r\n\tw"), 400);
+  expect_refused(request_with("N:\r\n v"), 400);
   expect_refused("GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400);
   expect_refused("GET / HTTP/1.1\r\n\tHost: a\r\n\r\n", 400);
   expect_refused("GET / HTTP/1.1\r\n \r\n\r\n", 400);

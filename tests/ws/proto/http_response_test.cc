@@ -19,22 +19,22 @@ using ws::test::bytes_of;
 using State = ResponseParser::State;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-struct Outcome {
+struct ResponseOutcome {
   State state = State::kMore;
   std::string reason;
   std::size_t consumed = 0;  // of the whole input
   int status = 0;
   bool http_1_1 = false;
   Pairs headers;
-  bool operator==(const Outcome&) const = default;
+  bool operator==(const ResponseOutcome&) const = default;
 };
 
 template <class NextLength>
-Outcome parse_in_pieces(std::string_view text, const ResponseParser::Config& config,
-                        NextLength next_length) {
+ResponseOutcome parse_in_pieces(std::string_view text, const ResponseParser::Config& config,
+                                NextLength next_length) {
   ResponseParser parser(config);
   const ResponseParser::Step step = ws::test::feed_in_pieces(parser, text, next_length);
-  Outcome outcome{step.state, std::string(step.reason), step.consumed, 0, false, {}};
+  ResponseOutcome outcome{step.state, std::string(step.reason), step.consumed, 0, false, {}};
   if (step.state == State::kComplete) {
     outcome.status = parser.head().status;
     outcome.http_1_1 = parser.head().http_1_1;
@@ -45,18 +45,19 @@ Outcome parse_in_pieces(std::string_view text, const ResponseParser::Config& con
   return outcome;
 }
 
-Outcome parse(std::string_view text, const ResponseParser::Config& config = {}) {
+ResponseOutcome parse_response(std::string_view text, const ResponseParser::Config& config = {}) {
   return ws::test::parse_every_way(
       text, [&](auto next_length) { return parse_in_pieces(text, config, next_length); });
 }
 
-Outcome parse_whole(std::string_view text, const ResponseParser::Config& config = {}) {
+ResponseOutcome parse_whole_response(std::string_view text,
+                                     const ResponseParser::Config& config = {}) {
   return parse_in_pieces(text, config, [&] { return text.size(); });
 }
 
 void expect_refused(std::string_view text, std::string_view reason,
                     const ResponseParser::Config& config = {}) {
-  const Outcome outcome = parse(text, config);
+  const ResponseOutcome outcome = parse_response(text, config);
   EXPECT_EQ(outcome.state, State::kRefused) << text;
   EXPECT_NE(outcome.reason.find(reason), std::string::npos) << text << ": " << outcome.reason;
 }
@@ -74,12 +75,12 @@ constexpr std::string_view kRfc6455Response =
     "Sec-WebSocket-Protocol: chat\r\n"
     "\r\n";
 
-std::string with_line(std::string_view line) {
+std::string response_with(std::string_view line) {
   return "HTTP/1.1 101 x\r\nFirst: a\r\n" + std::string(line) + "\r\nLast: z\r\n\r\n";
 }
 
 TEST(ResponseParser, ParsesTheSampleHandshakeOfRfc6455) {
-  const Outcome outcome = parse(kRfc6455Response);
+  const ResponseOutcome outcome = parse_response(kRfc6455Response);
   EXPECT_EQ(outcome.state, State::kComplete);
   EXPECT_EQ(outcome.consumed, kRfc6455Response.size());
   EXPECT_EQ(outcome.status, 101);
@@ -92,12 +93,13 @@ TEST(ResponseParser, ParsesTheSampleHandshakeOfRfc6455) {
 
 TEST(ResponseParser, IsIncompleteAtEveryShorterLength) {
   for (std::size_t length = 1; length < kRfc6455Response.size(); ++length) {
-    EXPECT_EQ(parse_whole(kRfc6455Response.substr(0, length)).state, State::kMore) << length;
+    EXPECT_EQ(parse_whole_response(kRfc6455Response.substr(0, length)).state, State::kMore)
+        << length;
   }
 }
 
 TEST(ResponseParser, LeavesTheBytesAfterTheHeadToTheFrames) {
-  const Outcome outcome = parse(std::string(kRfc6455Response) + "\x81\x02\r\n");
+  const ResponseOutcome outcome = parse_response(std::string(kRfc6455Response) + "\x81\x02\r\n");
   EXPECT_EQ(outcome.state, State::kComplete);
   EXPECT_EQ(outcome.consumed, kRfc6455Response.size());
 }
@@ -121,7 +123,7 @@ TEST(ResponseParser, LooksAtNothingAfterTheHeadOrARefusal) {
 // RFC 9112 section 4: status-code is 3DIGIT. RFC 9110 section 15: the first digit is from 1 on.
 TEST(ResponseParser, ReadsAStatusOfThreeDigits) {
   for (const int status : {101, 200, 301, 404, 503, 599, 600, 999}) {
-    EXPECT_EQ(parse("HTTP/1.1 " + std::to_string(status) + " x\r\n\r\n").status, status);
+    EXPECT_EQ(parse_response("HTTP/1.1 " + std::to_string(status) + " x\r\n\r\n").status, status);
   }
   for (const char* status : {"", " ", "1", "10", "1010", "x01", "1x1", "10x", "+10", "-10", " 101",
                              "\t101", "099", "000", "101\t", "101:", "1 1",
@@ -136,21 +138,21 @@ TEST(ResponseParser, ReadsAnyReasonPhraseAndNone) {
   for (int byte = 0; byte < 256; ++byte) {
     const std::string text = std::string("HTTP/1.1 404 a") + static_cast<char>(byte) + "b\r\n\r\n";
     if (byte == '\t' || (byte >= 0x20 && byte != 0x7F)) {
-      EXPECT_EQ(parse(text).status, 404) << byte;
+      EXPECT_EQ(parse_response(text).status, 404) << byte;
     } else {
       expect_refused(text, kNoStatusLine);
     }
   }
-  EXPECT_EQ(parse("HTTP/1.1 404 \r\n\r\n").status, 404);
-  EXPECT_EQ(parse("HTTP/1.1 404\r\n\r\n").status, 404);
-  EXPECT_EQ(parse("HTTP/1.1 404   two  words \r\n\r\n").status, 404);
+  EXPECT_EQ(parse_response("HTTP/1.1 404 \r\n\r\n").status, 404);
+  EXPECT_EQ(parse_response("HTTP/1.1 404\r\n\r\n").status, 404);
+  EXPECT_EQ(parse_response("HTTP/1.1 404   two  words \r\n\r\n").status, 404);
 }
 
 TEST(ResponseParser, TellsHttp10AndTakesALaterMinorVersionFor11) {
-  EXPECT_FALSE(parse("HTTP/1.0 404 Not Found\r\nServer: x\r\n\r\n").http_1_1);
-  EXPECT_EQ(parse("HTTP/1.0 404 Not Found\r\nServer: x\r\n\r\n").status, 404);
+  EXPECT_FALSE(parse_response("HTTP/1.0 404 Not Found\r\nServer: x\r\n\r\n").http_1_1);
+  EXPECT_EQ(parse_response("HTTP/1.0 404 Not Found\r\nServer: x\r\n\r\n").status, 404);
   // RFC 9110 section 2.5.
-  EXPECT_TRUE(parse("HTTP/1.2 101 x\r\n\r\n").http_1_1);
+  EXPECT_TRUE(parse_response("HTTP/1.2 101 x\r\n\r\n").http_1_1);
 }
 
 TEST(ResponseParser, RefusesOtherMajorVersions) {
@@ -184,19 +186,19 @@ TEST(ResponseParser, RefusesBareLineFeedsAndCarriageReturns) {
 TEST(ResponseParser, RefusesMalformedHeaderLines) {
   for (const char* line : {"N : v", "N\t: v", "N m: v", ": v", "name", "N: v\r\n w", "N: v\r\n\tw",
                            "N:\r\n v", " N: v", "N: \x01", "N: v\x7f", "N\x80: v", "N(: v"}) {
-    expect_refused(with_line(line), kBadHeader);
+    expect_refused(response_with(line), kBadHeader);
   }
-  expect_refused(with_line(std::string_view("N: a\0b", 6)), kBadHeader);
-  EXPECT_EQ(parse(with_line("N:\t v \x80 w ")).headers.at(1).second, "v \x80 w");
+  expect_refused(response_with(std::string_view("N: a\0b", 6)), kBadHeader);
+  EXPECT_EQ(parse_response(response_with("N:\t v \x80 w ")).headers.at(1).second, "v \x80 w");
 }
 
 TEST(ResponseParser, RefusesAsSoonAsTheFaultIsCertain) {
   for (const char* text : {"h", "HTTP/1.1 x", "HTTP/2.0 ", "HTTP/1.1 101x", "HTTP/1.1 101 \n",
                            "HTTP/1.1 101\r\r", "HTTP/1.1 101\r\n ", "HTTP/1.1 101\r\nA "}) {
     const std::string_view all = text;
-    EXPECT_EQ(parse(all).state, State::kRefused) << text;
+    EXPECT_EQ(parse_response(all).state, State::kRefused) << text;
     if (all.size() > 1) {
-      EXPECT_EQ(parse_whole(all.substr(0, all.size() - 1)).state, State::kMore) << text;
+      EXPECT_EQ(parse_whole_response(all.substr(0, all.size() - 1)).state, State::kMore) << text;
     }
   }
 }
@@ -207,15 +209,16 @@ TEST(ResponseParser, PassesOverInterimResponses) {
       "HTTP/1.1 100 Continue\r\n\r\n"
       "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\n"
       "HTTP/1.0 199\r\n\r\n";
-  const Outcome outcome = parse(interim + std::string(kRfc6455Response) + "frames");
+  const ResponseOutcome outcome =
+      parse_response(interim + std::string(kRfc6455Response) + "frames");
   EXPECT_EQ(outcome.state, State::kComplete);
   EXPECT_EQ(outcome.consumed, interim.size() + kRfc6455Response.size());
   EXPECT_EQ(outcome.status, 101);
   EXPECT_TRUE(outcome.http_1_1);
-  EXPECT_EQ(outcome.headers, parse(kRfc6455Response).headers);
+  EXPECT_EQ(outcome.headers, parse_response(kRfc6455Response).headers);
 
-  EXPECT_EQ(parse(interim).state, State::kMore);
-  EXPECT_EQ(parse(interim + "HTTP/1.1 403\r\n\r\n").status, 403);
+  EXPECT_EQ(parse_response(interim).state, State::kMore);
+  EXPECT_EQ(parse_response(interim + "HTTP/1.1 403\r\n\r\n").status, 403);
   expect_refused(interim + "\r\n", kNoStatusLine);
   expect_refused(interim + "HTTP/1.1 101 x\r\nA : b", kBadHeader);
   // Not for ever.
@@ -231,12 +234,13 @@ std::string response_of_size(std::size_t head_bytes) {
 
 TEST(ResponseParser, AcceptsAHeadOfExactlyTheLimitAndNoLonger) {
   const ResponseParser::Config config{.head_bytes_max = 512};
-  EXPECT_EQ(parse(response_of_size(512), config).state, State::kComplete);
-  EXPECT_EQ(parse(response_of_size(512) + "a body", config).consumed, 512u);
+  EXPECT_EQ(parse_response(response_of_size(512), config).state, State::kComplete);
+  EXPECT_EQ(parse_response(response_of_size(512) + "a body", config).consumed, 512u);
   expect_refused(response_of_size(513), kTooLong, config);
-  EXPECT_EQ(parse_whole(response_of_size(600).substr(0, 512), config).state, State::kMore);
-  EXPECT_EQ(parse_whole(response_of_size(600).substr(0, 513), config).state, State::kRefused);
-  EXPECT_EQ(parse(response_of_size(16 * 1024)).state, State::kComplete);
+  EXPECT_EQ(parse_whole_response(response_of_size(600).substr(0, 512), config).state, State::kMore);
+  EXPECT_EQ(parse_whole_response(response_of_size(600).substr(0, 513), config).state,
+            State::kRefused);
+  EXPECT_EQ(parse_response(response_of_size(16 * 1024)).state, State::kComplete);
   expect_refused(response_of_size(16 * 1024 + 1), kTooLong);
   expect_refused("HTTP/1.1 200 " + std::string(500, 'r'), kTooLong, config);
 }
@@ -247,9 +251,9 @@ TEST(ResponseParser, AcceptsExactlyTheLimitOfHeadersAndNoMore) {
     for (int i = 0; i < headers; ++i) text += "A: b\r\n";
     return text + "\r\n";
   };
-  EXPECT_EQ(parse(response(100)).headers.size(), 100u);
+  EXPECT_EQ(parse_response(response(100)).headers.size(), 100u);
   expect_refused(response(101), "too many headers");
-  EXPECT_EQ(parse(response(2), {.headers_max = 2}).headers.size(), 2u);
+  EXPECT_EQ(parse_response(response(2), {.headers_max = 2}).headers.size(), 2u);
   expect_refused(response(3), "too many headers", {.headers_max = 2});
 }
 
@@ -283,7 +287,8 @@ TEST(ResponseParser, GivesTheSameOutcomeForMutatedResponsesInEverySplit) {
         text[at] = kSpice[random() % kSpice.size()];
       }
     }
-    const Outcome outcome = parse(text, {.head_bytes_max = 120 + random() % 100, .headers_max = 4});
+    const ResponseOutcome outcome =
+        parse_response(text, {.head_bytes_max = 120 + random() % 100, .headers_max = 4});
     EXPECT_EQ(outcome.reason.empty(), outcome.state != State::kRefused);
   }
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/support/bytes.h"
+#include "tests/support/http_pieces.h"
 #include "ws/proto/http_parser.h"
 
 namespace {
@@ -15,15 +16,11 @@ namespace {
 using ws::proto::RequestHead;
 using ws::proto::RequestParser;
 using ws::test::bytes_of;
-
-// The request with one header line in the middle.
-std::string with_line(std::string_view line) {
-  return "GET / HTTP/1.1\r\nHost: a\r\n" + std::string(line) + "\r\nLast: z\r\n\r\n";
-}
+using ws::test::request_with;
 
 // A parsed head and the parser its views point into.
-struct Parsed {
-  explicit Parsed(std::string_view text) {
+struct ParsedHead {
+  explicit ParsedHead(std::string_view text) {
     EXPECT_EQ(parser.feed(bytes_of(text)).state, RequestParser::State::kComplete);
   }
   const RequestHead* operator->() const { return &parser.head(); }
@@ -31,14 +28,14 @@ struct Parsed {
 };
 
 TEST(RequestHead, FindsAHeaderThatComesOnceWhateverItsCase) {
-  const Parsed head(with_line("sec-WEBSOCKET-key: abc"));
+  const ParsedHead head(request_with("sec-WEBSOCKET-key: abc"));
   EXPECT_EQ(head->header("Sec-WebSocket-Key"), "abc");
   EXPECT_EQ(head->header("Sec-WebSocket-Ke"), std::nullopt);
   EXPECT_EQ(head->header("Sec-WebSocket-Key1"), std::nullopt);
 }
 
 TEST(RequestHead, FindsNoValueForARepeatedHeader) {
-  const Parsed head(with_line("N: v\r\nn: v\r\nN: v"));
+  const ParsedHead head(request_with("N: v\r\nn: v\r\nN: v"));
   EXPECT_EQ(head->header("N"), std::nullopt);
   EXPECT_EQ(head->count("N"), 3u);
   EXPECT_EQ(head->count("Host"), 1u);
@@ -46,7 +43,7 @@ TEST(RequestHead, FindsNoValueForARepeatedHeader) {
 }
 
 TEST(ListHasToken, LooksThroughAllHeadersOfThatNameWithoutCase) {
-  const Parsed head(with_line("Connection: keep-alive,\tUPGRADE ,x\r\nconnection: other"));
+  const ParsedHead head(request_with("Connection: keep-alive,\tUPGRADE ,x\r\nconnection: other"));
   for (const char* token : {"upgrade", "Upgrade", "keep-alive", "x", "OTHER"}) {
     EXPECT_TRUE(list_has_token(head.parser.head(), "Connection", token)) << token;
   }
@@ -56,16 +53,16 @@ TEST(ListHasToken, LooksThroughAllHeadersOfThatNameWithoutCase) {
 }
 
 TEST(ListHasToken, IgnoresEmptyElements) {
-  const Parsed head(with_line("Upgrade: ,, ,websocket,\t,"));
+  const ParsedHead head(request_with("Upgrade: ,, ,websocket,\t,"));
   EXPECT_TRUE(list_has_token(head.parser.head(), "Upgrade", "websocket"));
   EXPECT_FALSE(list_has_token(head.parser.head(), "Upgrade", "h2c"));
-  const Parsed empty(with_line("Upgrade:"));
+  const ParsedHead empty(request_with("Upgrade:"));
   EXPECT_FALSE(list_has_token(empty.parser.head(), "Upgrade", "websocket"));
 }
 
 // RFC 9110 section 5.6.1.2, and 5.2: the values of several headers make one list.
 TEST(ListElements, JoinsAllHeadersOfThatNameAndIgnoresEmptyElements) {
-  const Parsed head(with_line("A: x ,,\ty; z=1\r\nB: other\r\na:\r\nA: ,\r\na: last"));
+  const ParsedHead head(request_with("A: x ,,\ty; z=1\r\nB: other\r\na:\r\nA: ,\r\na: last"));
   using List = std::vector<std::string_view>;
   EXPECT_EQ(list_elements(head.parser.head(), "A"), (List{"x", "y; z=1", "last"}));
   EXPECT_EQ(list_elements(head.parser.head(), "C"), List{});

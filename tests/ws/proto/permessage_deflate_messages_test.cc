@@ -27,8 +27,8 @@ using test::bytes_of;
 
 constexpr std::size_t kLimit = 1 << 24;
 
-const DeflateOptions kOnOptions{.mode = DeflateMode::kOn};
-const DeflateOptions kTakeoverOptions{.mode = DeflateMode::kTakeover};
+const DeflateOptions kOn{.mode = DeflateMode::kOn};
+const DeflateOptions kTakeover{.mode = DeflateMode::kTakeover};
 constexpr DeflateParameters kFresh{.server_no_context_takeover = true,
                                    .client_no_context_takeover = true};
 
@@ -135,7 +135,7 @@ TEST(PermessageDeflate, BothDirectionsStayWithinEveryAgreement) {
   for (const DeflateLevel level : {DeflateLevel::kFast, DeflateLevel::kBetter}) {
     for (const Agreed& agreed : all_agreements()) {
       SCOPED_TRACE(shown(agreed));
-      DeflateOptions options = kTakeoverOptions;
+      DeflateOptions options = kTakeover;
       options.level = level;
       PermessageDeflate server(engine(), Role::kServer, agreed.parameters, options);
       PermessageDeflate client(engine(), Role::kClient, agreed.parameters, options);
@@ -158,7 +158,7 @@ TEST(PermessageDeflate, RefersToEarlierMessagesExactlyWhereItMay) {
     for (const Agreed& agreed : all_agreements()) {
       SCOPED_TRACE(shown(agreed));
       if (agreed.bits(sender) < 12) continue;  // the message has to fit into the window
-      PermessageDeflate end(engine(), sender, agreed.parameters, kTakeoverOptions);
+      PermessageDeflate end(engine(), sender, agreed.parameters, kTakeover);
       core::Buffer once;
       core::Buffer again;
       ASSERT_TRUE(end.compress(bytes_of(message), once));
@@ -186,8 +186,8 @@ TEST(PermessageDeflate, RefersToNothingFromBeforeAMessageItDidNotMake) {
   for (const Role sender : {Role::kServer, Role::kClient}) {
     for (const Agreed& agreed : all_agreements()) {
       SCOPED_TRACE(shown(agreed));
-      PermessageDeflate from(engine(), sender, agreed.parameters, kTakeoverOptions);
-      PermessageDeflate to(engine(), other(sender), agreed.parameters, kTakeoverOptions);
+      PermessageDeflate from(engine(), sender, agreed.parameters, kTakeover);
+      PermessageDeflate to(engine(), other(sender), agreed.parameters, kTakeover);
       deflate::DeflateContext many(DeflateLevel::kFast, agreed.bits(sender), false);
       for (int i = 0; i < 4; ++i) {
         core::Buffer compressed;
@@ -211,7 +211,7 @@ TEST(PermessageDeflate, ReceivesByTheFlagOfItsPeer) {
   for (const Role self : {Role::kServer, Role::kClient}) {
     for (const Agreed& agreed : all_agreements()) {
       SCOPED_TRACE(shown(agreed));
-      PermessageDeflate end(engine(), self, agreed.parameters, kTakeoverOptions);
+      PermessageDeflate end(engine(), self, agreed.parameters, kTakeover);
       expect_text(decode(end, hello), "Hello");
       if (agreed.fresh(other(self))) {
         EXPECT_EQ(decode(end, again).status, InflateStatus::kBadData);
@@ -242,7 +242,7 @@ TEST(PermessageDeflate, ReceivesWithinTheWindowOfItsPeer) {
       SCOPED_TRACE(shown(agreed));
       if (agreed.fresh(other(self))) continue;
       const std::size_t window = std::size_t{1} << agreed.bits(other(self));
-      PermessageDeflate end(engine(), self, agreed.parameters, kTakeoverOptions);
+      PermessageDeflate end(engine(), self, agreed.parameters, kTakeover);
       expect_text(decode(end, stored), content);
       expect_text(decode(end, match_at(window)), content.substr(content.size() - window, 3));
       if (window == 32768) continue;  // no larger distance can be written
@@ -261,8 +261,8 @@ TEST(PermessageDeflate, DecodesTheExamplesOfTheRfc) {
   };
   const Payload again = {0xf2, 0x00, 0x11, 0x00, 0x00};
   for (const std::size_t share : {std::size_t{1}, std::size_t{2}, kLimit + 1}) {
-    PermessageDeflate fresh(engine(), Role::kServer, kFresh, kOnOptions);
-    PermessageDeflate keeping(engine(), Role::kServer, DeflateParameters{}, kTakeoverOptions);
+    PermessageDeflate fresh(engine(), Role::kServer, kFresh, kOn);
+    PermessageDeflate keeping(engine(), Role::kServer, DeflateParameters{}, kTakeover);
     for (const Payload& example : examples) {
       expect_text(decode(fresh, example, share), "Hello");
       EXPECT_EQ(decode(fresh, again, share).status, InflateStatus::kBadData);
@@ -276,7 +276,7 @@ TEST(PermessageDeflate, DecodesTheExamplesOfTheRfc) {
 }
 
 TEST(PermessageDeflate, TellsBadUnfinishedAndTooLargeMessagesApart) {
-  PermessageDeflate end(engine(), Role::kServer, kFresh, kOnOptions);
+  PermessageDeflate end(engine(), Role::kServer, kFresh, kOn);
   EXPECT_EQ(decode(end, Payload{0x06}).status, InflateStatus::kBadData);
   EXPECT_EQ(decode(end, Payload{0xf2, 0x48, 0xcd}).status, InflateStatus::kUnfinished);
   const Payload hello = {0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
@@ -287,7 +287,7 @@ TEST(PermessageDeflate, TellsBadUnfinishedAndTooLargeMessagesApart) {
 TEST(PermessageDeflate, LeavesAloneWhatDoesNotShrink) {
   Rng rng(3);
   for (const Role self : {Role::kServer, Role::kClient}) {
-    PermessageDeflate end(engine(), self, kFresh, kOnOptions);
+    PermessageDeflate end(engine(), self, kFresh, kOn);
     for (const std::size_t size :
          std::initializer_list<std::size_t>{1, 2, 64, 1024, 5'000, 65'535, 65'536, 200'000}) {
       core::Buffer out;
@@ -305,7 +305,7 @@ TEST(PermessageDeflate, HoldsNothingWhereNothingIsTakenOver) {
   const std::vector<std::string> all = messages();
   for (const unsigned bits : {8U, 12U, 15U}) {
     const DeflateParameters parameters{true, true, bits, bits};
-    for (const DeflateOptions& options : {kOnOptions, kTakeoverOptions}) {
+    for (const DeflateOptions& options : {kOn, kTakeover}) {
       // One for all connections: what they send and receive in turns is not mixed up.
       PermessageDeflate server(engine(), Role::kServer, parameters, options);
       PermessageDeflate client(engine(), Role::kClient, parameters, options);
@@ -328,7 +328,7 @@ TEST(PermessageDeflate, ReceivingHoldsNoMoreThanTheWindow) {
   for (const unsigned bits : {8U, 9U, 12U, 15U}) {
     const DeflateParameters parameters{.server_no_context_takeover = true,
                                        .client_max_window_bits = bits};
-    PermessageDeflate end(engine(), Role::kServer, parameters, kTakeoverOptions);
+    PermessageDeflate end(engine(), Role::kServer, parameters, kTakeover);
     for (int i = 0; i < 3; ++i) {
       ASSERT_EQ(decode(end, message).status, InflateStatus::kOk);
       EXPECT_GT(end.held_bytes(), 0u);
@@ -338,18 +338,18 @@ TEST(PermessageDeflate, ReceivingHoldsNoMoreThanTheWindow) {
 }
 
 TEST(PermessageDeflate, HasAThresholdForEachMode) {
-  PermessageDeflate on(engine(), Role::kServer, kFresh, kOnOptions);
+  PermessageDeflate on(engine(), Role::kServer, kFresh, kOn);
   EXPECT_EQ(on.threshold_bytes(), 1024u);
-  PermessageDeflate takeover(engine(), Role::kServer, DeflateParameters{}, kTakeoverOptions);
+  PermessageDeflate takeover(engine(), Role::kServer, DeflateParameters{}, kTakeover);
   EXPECT_EQ(takeover.threshold_bytes(), 64u);
-  DeflateOptions own = kOnOptions;
+  DeflateOptions own = kOn;
   own.threshold_bytes = 7;
   EXPECT_EQ(PermessageDeflate(engine(), Role::kServer, kFresh, own).threshold_bytes(), 7u);
 }
 
 // They take time, so whoever serves many counts them, also of a message that is refused.
 TEST(PermessageDeflate, BlocksThatSayNothingAreWork) {
-  PermessageDeflate end(engine(), Role::kServer, kFresh, kOnOptions);
+  PermessageDeflate end(engine(), Role::kServer, kFresh, kOn);
   core::BufferPool pool;
   ProtocolConfig config{
       .self = {.role = Role::kServer}, .message_bytes_max = kLimit, .pool = &pool};

@@ -10,21 +10,20 @@
 #include <vector>
 
 #include "core/cpu.h"
+#include "tests/support/bytes.h"
 #include "tests/support/guard_page.h"
 #include "ws/proto/utf8_kernels.h"
 
 namespace ws::proto {
 namespace {
 
+using test::bytes_of;
+
 using test::GuardedCopy;
 using namespace std::string_view_literals;
 
 constexpr std::size_t kNowhere = std::string_view::npos;
 constexpr std::size_t kCodePoints = 0x110000;
-
-std::span<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 std::string hex(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
@@ -144,14 +143,14 @@ void expect_as_defined(std::string_view text, const std::string& what) {
   }
 }
 
-constexpr MaskKey kKey{{0x37, 0xFA, 0x21, 0x3D}};
+constexpr MaskKey kMaskKey{{0x37, 0xFA, 0x21, 0x3D}};
 
 // RFC 6455 section 5.3: "octet i of the transformed data [...] is the XOR of octet i of the
 // original data [...] with octet at index i modulo 4 of the masking key".
 std::string masked(std::string_view text) {
   std::string octets(text);
   for (std::size_t i = 0; i < octets.size(); ++i) {
-    octets[i] = static_cast<char>(octets[i] ^ kKey.bytes[i % 4]);
+    octets[i] = static_cast<char>(octets[i] ^ kMaskKey.bytes[i % 4]);
   }
   return octets;
 }
@@ -166,7 +165,7 @@ void expect_unmasked(std::string_view text, std::size_t offset, std::size_t behi
     std::string memory = before + masked(text) + after;
     const std::span<std::uint8_t> span(reinterpret_cast<std::uint8_t*>(memory.data()) + offset,
                                        text.size());
-    ASSERT_EQ(unmask_text(kernel, span, kKey), valid) << kernel.name << ": " << hex(text);
+    ASSERT_EQ(unmask_text(kernel, span, kMaskKey), valid) << kernel.name << ": " << hex(text);
     ASSERT_EQ(memory, before + std::string(text) + after) << kernel.name << ": " << hex(text);
   }
 }
@@ -565,7 +564,7 @@ TEST(Utf8Unmasking, EachStaysBetweenGuardPages) {
       const std::string text = random_text(length, random);
       for (const Utf8Kernel& kernel : utf8_kernels()) {
         const GuardedCopy copy(masked(text), flush);
-        EXPECT_EQ(unmask_text(kernel, copy.span(), kKey), by_definition(text).valid())
+        EXPECT_EQ(unmask_text(kernel, copy.span(), kMaskKey), by_definition(text).valid())
             << kernel.name << ", " << length;
         EXPECT_EQ(copy.text(), text) << kernel.name << ", " << length;
       }
