@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -51,6 +52,21 @@ bool name_server(SSL* ssl, std::string_view host) {
       wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), name.size()) == 1 &&
          SSL_set_tlsext_host_name(ssl, name.c_str()) == 1;
+}
+
+// The ephemeral keys of a TLS 1.3 handshake, which OpenSSL would keep as long as the session: 430
+// bytes of it, and a secret nobody needs any more. EVP_PKEY_set_type() wipes and frees what a key
+// holds.
+void wipe_ephemeral_keys(SSL* ssl) {
+  const auto wipe = [](EVP_PKEY* key) {
+    EVP_PKEY_set_type(key, EVP_PKEY_X25519);
+    EVP_PKEY_free(key);  // our reference
+  };
+  ERR_set_mark();  // SSL_get_error() and fail() are yet to see what SSL_read_ex() left
+  EVP_PKEY* key = nullptr;
+  if (SSL_get_tmp_key(ssl, &key) == 1) wipe(key);
+  if (SSL_get_peer_tmp_key(ssl, &key) == 1) wipe(key);
+  ERR_pop_to_mark();
 }
 
 }  // namespace
@@ -192,7 +208,10 @@ Session::Unsealed Session::unseal(std::span<std::uint8_t> plain) {
     clear_errors();
     // One record at most per call, straight into the caller's memory.
     const int read = SSL_read_ex(ssl_, room.data(), room.size(), &count);
-    if (!established_) established_ = SSL_is_init_finished(ssl_) == 1;
+    if (!established_ && SSL_is_init_finished(ssl_) == 1) {
+      established_ = true;
+      wipe_ephemeral_keys(ssl_);
+    }
     if (read == 1) {
       result.bytes += count;
       // Without read-ahead OpenSSL has no record of its own then: asking on would only tell so.
