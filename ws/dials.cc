@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/check.h"
 #include "core/endian.h"
 #include "core/thrown.h"
 #include "tls/crypto.h"
@@ -47,6 +48,7 @@ void Dials::start(DialRequest request) {
 }
 
 void Dials::attempt(Dial& dial) {
+  WS_CHECK(dial.link == core::Id{});
   ++dial.attempt;
   dial.opened = false;
   dial.failure.clear();
@@ -118,7 +120,9 @@ void Dials::give_up(Dial& dial) {
 void Dials::cancel(DialId number) {
   const auto found = by_number_.find(number);
   if (found == by_number_.end()) return;
-  cancel(*dials_.find(found->second), CloseCode::kNormal, CloseCause::kLocal);
+  Dial* const dial = dials_.find(found->second);
+  WS_CHECK(dial != nullptr);  // a number lives as long as its dial
+  cancel(*dial, CloseCode::kNormal, CloseCause::kLocal);
 }
 
 void Dials::cancel_all(std::uint64_t owner, CloseCode code) {

@@ -53,6 +53,9 @@ void Link::turn_away() {
 }
 
 void Link::on_wake(std::uint32_t wake) {
+  WS_DCHECK(Shard::current() == &shard_);
+  WS_DCHECK(shard_.current_link() == nullptr);
+  WS_DCHECK(shard_.outbox().empty());
   if ((wake & core::kResume) != 0) ready_ = false;
   if ((wake & core::kFlush) != 0) dirty_ = false;
   if (dead()) return;
@@ -71,6 +74,10 @@ void Link::on_wake(std::uint32_t wake) {
   if (readable_ || (wake & core::kResume) != 0) read_input();
   settle();
   shard_.set_current_link(nullptr);
+  WS_DCHECK(shard_.outbox().empty());
+  // No edge will remind us of what is left.
+  WS_DCHECK(dead() || ready_ || !reads() || (!readable_ && !undecoded_));
+  WS_DCHECK(dead() || broken_ || !writable_ || unsent() == 0);
 }
 
 void Link::read_input() {
@@ -161,6 +168,7 @@ void Link::take_input(core::Bytes bytes) {
 }
 
 void Link::open(const Handlers& handlers) {
+  WS_DCHECK(phase_ == Phase::kOpening);
   handlers_ = &handlers;
   phase_ = Phase::kOpen;
   plain_ = !client_ && protocol_.config().extension_count == 0;
@@ -183,6 +191,8 @@ template <class Callback>
 // Handles what was received, until it is used up, or a budget, or the peer's slowness in taking our
 // answers, says stop. Returns what is left of it then.
 core::Bytes Link::decode(core::Bytes bytes) {
+  WS_DCHECK(phase_ != Phase::kOpening || held_back_);
+  WS_DCHECK(!extra_ || extra_->backlog.empty());  // it is older
   protocol_.hold_pongs(!writable_);
   undecoded_ = false;
   std::uint32_t& messages_left = shard_.messages_left();
@@ -372,6 +382,7 @@ void Link::lost() {
 }
 
 void Link::shut_down(CloseCode code, CloseCause cause) {
+  WS_DCHECK(shard_.current_link() == nullptr);
   shard_.set_current_link(this);
   if (phase_ != Phase::kOpening) {
     close_with(code, {}, cause);
@@ -396,6 +407,7 @@ void Link::drop(CloseCause cause) {
 }
 
 void Link::reap() {
+  WS_DCHECK(dead());
   if (handlers_ == nullptr) return;
   shard_.counters().closed[static_cast<std::size_t>(close_cause_)].add(1);
   if (!handlers_->on_close) return;
@@ -406,6 +418,7 @@ void Link::reap() {
 }
 
 void Link::run(const std::function<void(Conn&)>& task) {
+  WS_DCHECK(shard_.current_link() == nullptr);
   if (phase_ != Phase::kOpen) return;
   shard_.set_current_link(this);
   guard([&](Conn& conn) { task(conn); });
@@ -421,9 +434,7 @@ void Link::call_on_drain() {
 void Link::pause_reading(bool pause) {
   if (phase_ != Phase::kOpen || held_back_ == pause) return;
   held_back_ = pause;
-  if (pause) return;
-  restart_assembly();
-  make_ready();
+  if (!pause) resume_reading();
 }
 
 const struct Request* Link::request() const {

@@ -171,7 +171,7 @@ class Link : public Conn {
   std::uint32_t check_keep_alive();
   std::uint32_t check_assembly();
   void note_assembly();
-  void restart_assembly();
+  void resume_reading();
 
   bool dead() const { return phase_ == Phase::kDead; }
   void make_ready();

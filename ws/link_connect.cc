@@ -33,6 +33,7 @@ void Link::connect_to(core::Result<std::vector<net::Address>> addresses) {
 
 // The next one that can be tried; the failure is that of the last one.
 void Link::try_next_address(std::string last_error) {
+  WS_DCHECK(phase_ == Phase::kOpening);
   Connecting& connecting = *extra_->connecting;
   readable_ = hangup_ = false;
   while (connecting.next_address < connecting.addresses.size()) {
@@ -92,6 +93,7 @@ void Link::send_request() {
 }
 
 void Link::take_response(core::Bytes bytes) {
+  WS_DCHECK(extra_->connecting->request_sent);
   const auto step = extra_->connecting->parser.feed(bytes);
   if (step.state == proto::ResponseParser::State::kMore) return;
   if (step.state == proto::ResponseParser::State::kRefused) {

@@ -10,6 +10,7 @@
 namespace ws {
 
 void Link::take_request(core::Bytes bytes) {
+  WS_DCHECK(opening_->parser);
   const auto step = opening_->parser->feed(bytes);
   if (step.state == proto::RequestParser::State::kMore) return;
   if (step.state == proto::RequestParser::State::kRefused)
@@ -72,6 +73,7 @@ void Link::decide(Upgrade decision) {
 void Link::answer(Upgrade decision) {
   const bool asked = phase_ == Phase::kOpening && !client_ && held_back_;
   if (!asked) return;
+  WS_DCHECK(shard_.current_link() == nullptr);
   shard_.set_current_link(this);
   held_back_ = false;
   decide(std::move(decision));
@@ -107,6 +109,7 @@ void Link::accept(Accept answer) {
 
 // From here on the request is of interest only to the program.
 void Link::settle_request(bool keep) {
+  WS_DCHECK(!held_back_);
   if (!keep) return opening_.reset();
   if (opening_->request.method.empty()) describe_request();
   opening_->bytes = opening_->parser->take_bytes();

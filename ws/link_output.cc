@@ -169,6 +169,7 @@ void Link::flush_when_large() {
 }
 
 bool Link::take_publication(Publication& publication, const Topic& topic, bool at_once) {
+  WS_DCHECK(Shard::current() == &shard_);
   if (phase_ != Phase::kOpen) return false;
   const proto::ProtocolConfig& config = protocol_.config();
   const bool only_deflate = config.deflate != nullptr && config.extension_count == 1;
@@ -197,6 +198,8 @@ bool Link::take_publication(Publication& publication, const Topic& topic, bool a
 }
 
 void Link::share(core::SharedBytes frames, const Topic& topic, bool at_once) {
+  WS_DCHECK(phase_ == Phase::kOpen);
+  WS_DCHECK(!client_);
   if (streaming_) {
     extra_->held.push(std::move(frames), &topic);
     return note_queued();
@@ -272,6 +275,8 @@ std::size_t Link::drop_oldest(const Topic& topic, std::size_t bytes) {
 }
 
 SendStatus Link::send_direct(proto::Opcode opcode, std::uint8_t rsv, core::ConstBytes payload) {
+  WS_DCHECK(shard_.current_link() == this);
+  WS_DCHECK(!waits());
   core::Buffer& outbox = shard_.outbox();
   const proto::ServerHeader whole(opcode, rsv, payload.size());
   const core::ConstBytes header = whole.bytes();
@@ -325,6 +330,7 @@ std::size_t Link::write_parts(std::span<const iovec> parts) {
     write_failed();
     return 0;
   }
+  WS_DCHECK(output.bytes <= refused);
   refused -= output.bytes;
   if (refused > 0 || transport_.pending() > 0) writable_ = false;
   return refused;
@@ -348,6 +354,7 @@ void Link::discard_queue() {
 void Link::keep_unsent(std::span<const iovec> parts, std::size_t count) {
   std::size_t skip = 0;
   for (const iovec& p : parts) skip += p.iov_len;
+  WS_DCHECK(count <= skip);
   skip -= count;
   for (const iovec& p : parts) {
     const core::ConstBytes bytes{static_cast<const std::uint8_t*>(p.iov_base), p.iov_len};
@@ -371,6 +378,7 @@ void Link::note_queued() {
 }
 
 void Link::flush_outbox() {
+  WS_DCHECK(shard_.current_link() == this);
   core::Buffer& outbox = shard_.outbox();
   if (outbox.empty()) return;
   const std::array<iovec, 1> whole{part_of(outbox.bytes())};
@@ -403,6 +411,7 @@ void Link::drain_queue() {
     const net::Transport::Output output = transport_.write(used, shard_.scratch(), push());
     shard_.counters().bytes_sent.add(output.bytes);
     if (output.failed) return write_failed();
+    WS_DCHECK(output.bytes <= wanted);
     queue.consume(output.bytes);
     note_taken(output.sent);
     if (queue.own().empty()) shard_.scratch().pool.give(queue.own());
@@ -425,14 +434,14 @@ void Link::settle() {
   const std::size_t low = shard_.limits().queue_high_bytes / 4;
   if (paused_ && unsent() <= low) {
     paused_ = false;
-    restart_assembly();
-    make_ready();
+    resume_reading();
   }
   if (drain_due_ && queued() <= low) {
     drain_due_ = false;
     call_on_drain();
     flush_outbox();
     if (dead()) return;
+    if (paused_) resume_reading();
     paused_ = false;
     extra_->pumped_bytes = unsent();
   }
@@ -443,6 +452,8 @@ void Link::settle() {
 // comes to: close_notify, FIN, then reading on until the peer's FIN, because closing a socket with
 // unread input sends RST, which can destroy our last bytes on their way into the peer's hands.
 void Link::finish_output() {
+  WS_DCHECK(phase_ == Phase::kFinishing);
+  WS_DCHECK(unsent() == 0);
   // RFC 6455 7.1.1: "when a client is instructed to do the same, it SHOULD wait for a TCP Close
   // from the server." Closing our socket after that, or after the time for it, sends the FIN.
   const auto fin = client_ ? net::Transport::Fin::kLater : net::Transport::Fin::kSend;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/check.h"
 #include "core/log.h"
 #include "ws/link.h"
 #include "ws/shard.h"
@@ -10,6 +11,7 @@
 namespace ws {
 
 void Link::arm(std::uint32_t in_ms) {
+  WS_DCHECK(!dead());
   core::Reactor& reactor = shard_.reactor();
   reactor.timers().arm(timer_, reactor.now_ms() + in_ms);
 }
@@ -93,6 +95,7 @@ std::uint32_t Link::check_assembly() {
   const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
   const std::uint32_t elapsed_ms = now - window_ms_;
   if (elapsed_ms < limits.assembly_ms) return limits.assembly_ms - elapsed_ms;
+  WS_DCHECK(protocol_.flowed_bytes() >= window_bytes_);
   const std::uint64_t flowed = protocol_.flowed_bytes() - window_bytes_;
   // Not its fault while we do not read.
   if (reads() && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {
@@ -104,8 +107,9 @@ std::uint32_t Link::check_assembly() {
   return limits.assembly_ms;
 }
 
-// Reading goes on: the time in which we did not read is not the peer's.
-void Link::restart_assembly() {
+// The time in which we did not read is not the peer's.
+void Link::resume_reading() {
+  make_ready();
   if (!assembling_) return;
   window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
   window_bytes_ = protocol_.flowed_bytes();

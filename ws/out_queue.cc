@@ -13,6 +13,8 @@ void OutQueue::push(core::SharedBytes frame, const void* topic) {
     shared_.erase(shared_.begin(), shared_.begin() + static_cast<std::ptrdiff_t>(first_));
     first_ = 0;
   }
+  WS_DCHECK(first_ <= shared_.size());
+  WS_DCHECK(own_placed_ <= own_.size());
   shared_bytes_ += frame.size();
   shared_.push_back({std::move(frame), topic, own_.size() - own_placed_});
   own_placed_ = own_.size();
@@ -47,6 +49,7 @@ void OutQueue::move_to(core::Buffer& out) {
 }
 
 std::size_t OutQueue::front(std::span<iovec> parts) const {
+  WS_DCHECK(parts.size() >= 2);
   std::size_t used = 0;
   core::ConstBytes own = own_.bytes();
   std::size_t skip = first_sent_;
@@ -85,6 +88,7 @@ void OutQueue::consume(std::size_t count) {
 }
 
 void OutQueue::pop_first() {
+  WS_DCHECK(first_sent_ == shared_[first_].frame.size());
   shared_[first_].frame = {};
   first_sent_ = 0;
   if (++first_ == shared_.size()) clear_shared();
@@ -124,6 +128,7 @@ std::size_t OutQueue::drop_oldest(const void* topic, std::size_t bytes) {
   if (i < shared_.size()) {
     shared_[i].own_before += own_before;
   } else {
+    WS_DCHECK(own_before <= own_placed_);
     own_placed_ -= own_before;  // what stood before them is now behind all
   }
   const auto at = [this](std::size_t place) {

@@ -142,10 +142,12 @@ Shard::~Shard() {
 }
 
 core::Id Shard::id_of(Kind kind, std::size_t number) {
+  WS_CHECK(number <= kNumberMask);
   return {static_cast<std::uint32_t>(kind) << kKindShift | static_cast<std::uint32_t>(number), 1};
 }
 
 ConnId Shard::public_id(core::Id id) const {
+  WS_DCHECK(id.index <= kNumberMask);
   return {id.index | static_cast<std::uint32_t>(number_) << kShardShift, id.generation};
 }
 
@@ -181,6 +183,7 @@ core::Result<core::Ok> Shard::watch(int fd, std::function<void()> on_readable) {
 }
 
 void Shard::run() {
+  WS_CHECK(current_ == nullptr);
   current_ = this;
   reactor_.run();
   reactor_.close_mailbox();
@@ -224,6 +227,7 @@ void Shard::on_wake(core::Id id, std::uint32_t wake) {
 }
 
 void Shard::wake_link(core::Id id, std::uint32_t wake) {
+  WS_DCHECK(current() == this);
   Link* const link = links_.find(id);
   if (link == nullptr) return;
   if ((wake & core::kReap) != 0) {
@@ -284,6 +288,7 @@ bool Shard::accept_from(Listening& listening) {
 }
 
 void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
+  WS_DCHECK(current() == this);
   const std::size_t others = common_.connections.fetch_add(1, std::memory_order_relaxed);
   bool refuse = others >= limits().connections;
   if (refuse) core::log(core::LogLevel::kWarn, "connection limit reached");
@@ -372,6 +377,7 @@ void Shard::answer(ConnId id, Upgrade decision) {
 
 bool Shard::publish(std::string_view topic, const Message& message, SendOptions options,
                     const Link* except) {
+  WS_DCHECK(current() == this);
   const auto publication = common_.publication(topic, message, options);
   topics_.deliver(*publication, except, reactor_.turn());
   bool taken = true;

@@ -125,8 +125,10 @@ void Topics::unsubscribe_all(std::vector<Subscription>& subscriptions) {
 
 // Both lists close the gap with their last entry, whose other side is told its new place.
 void Topics::remove(std::vector<Subscription>& subscriptions, std::size_t place) {
+  WS_CHECK(place < subscriptions.size());
   const Subscription gone = subscriptions[place];
   Topic& topic = *gone.topic;
+  WS_DCHECK(topic.subscribers[gone.place].place == place);
   topic.rule->subscriptions.fetch_sub(1, kRelaxed);
   subscriptions[place] = subscriptions.back();
   subscriptions.pop_back();
@@ -152,6 +154,7 @@ void Topics::deliver(Publication& publication, const Link* except, std::uint64_t
   // turn.
   const bool at_once = ++published_ == 1 && !several_;
   Topic& topic = *found->second;
+  WS_DCHECK(!topic.subscribers.empty());
   std::uint64_t delivered = 0;
   for (const Topic::Subscriber& subscriber : topic.subscribers) {
     if (subscriber.link == except) continue;

@@ -69,6 +69,7 @@ void BlockWriter::write(const Block& block, const std::uint8_t* input) {
   const std::size_t as_dynamic = common + make_dynamic(block);
   const std::size_t as_fixed = common + fixed_bits(block);
   const std::size_t as_stored = stored_bits(block.bytes, sink_.count);
+  [[maybe_unused]] const std::size_t before = bits_written();
   if (as_stored <= std::min(as_fixed, as_dynamic)) {
     write_stored({input, block.bytes});
   } else if (as_fixed <= as_dynamic) {
@@ -83,6 +84,8 @@ void BlockWriter::write(const Block& block, const std::uint8_t* input) {
     assign_words(dynamic_.distance, dynamic_code_.distance);
     write_symbols(block, input, dynamic_code_);
   }
+  // reserve() relies on it.
+  WS_DCHECK(bits_written() - before == std::min({as_stored, as_fixed, as_dynamic}));
 }
 
 void BlockWriter::finish() {
@@ -137,6 +140,7 @@ std::size_t BlockWriter::make_dynamic(const Block& block) {
 // s3.2.7: "all code lengths form a single sequence of HLIT + HDIST + 258 values".
 void BlockWriter::make_items() {
   const auto& litlen = dynamic_.litlen;
+  WS_DCHECK(litlen.used > 0);  // the end of the block
   const auto& distance = dynamic_.distance;
   dynamic_.litlen_count = std::max(257u, litlen.symbols[litlen.used - 1] + 1u);
   dynamic_.distance_count = distance.used == 0 ? 1 : distance.symbols[distance.used - 1] + 1u;
@@ -170,6 +174,7 @@ void BlockWriter::make_items() {
 
 void BlockWriter::add_items(std::size_t length, std::size_t run) {
   const auto add = [this](std::size_t symbol, std::size_t extra) {
+    WS_DCHECK(dynamic_.item_count < dynamic_.items.size());
     ++dynamic_.item_counts[symbol];
     dynamic_.items[dynamic_.item_count++] = {static_cast<std::uint8_t>(symbol),
                                              static_cast<std::uint8_t>(extra)};

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/buffer.h"
+#include "core/check.h"
 #include "ws/deflate/format.h"
 #include "ws/deflate/huffman.h"
 
@@ -52,6 +53,8 @@ struct BitSink {
 
   // At most 56 bits between two calls of flush(), which may store 8 bytes.
   void put(std::uint64_t value, unsigned width) {
+    WS_DCHECK(value >> width == 0);
+    WS_DCHECK(count + width < 64);
     bits |= value << count;
     count += width;
   }
@@ -107,6 +110,7 @@ class BlockWriter {
   void write_symbols(const Block& block, const std::uint8_t* input, const BlockCode& code);
   void reserve(std::size_t bits);
   void commit();
+  std::size_t bits_written() const { return 8 * out_->size() + sink_.count; }
 
   core::Buffer* out_ = nullptr;
   BitSink sink_;
@@ -138,6 +142,7 @@ inline void Block::clear() {
 }
 
 inline void Block::add_match(std::size_t literals, std::size_t length, std::size_t distance) {
+  WS_DCHECK(used < sequences.size());
   bytes += literals + length;
   const unsigned length_symbol = kSymbolOfLength[length];
   const unsigned distance_symbol = symbol_of_distance(distance);

@@ -76,6 +76,7 @@ void Deflater::compress(core::ConstBytes message, DeflateContext& context, core:
       at = end;
     }
     if (context.takeover_) {
+      WS_DCHECK(context.window_.size() <= context.window_.bytes_max());
       context.window_.append(message);
       context.position_ = static_cast<std::uint16_t>(context.position_ + message.size());
     }

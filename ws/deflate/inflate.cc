@@ -101,6 +101,7 @@ std::size_t Inflater::bit_position() const {
 }
 
 void Inflater::seek(std::size_t position) {
+  WS_DCHECK(position <= message_.size() + kSyncTail.size());
   in_.bits = 0;
   in_.count = 0;
   in_tail_ = tail_start_ == 0 || position > message_.size() - kTurnBytes;
@@ -191,6 +192,7 @@ void Inflater::copy_stored(core::Buffer& out, std::size_t target_bytes) {
     const bool in_message = position < message_.size();
     const std::uint8_t* const from =
         in_message ? message_.data() + position : tail_.data() + (position - tail_start_);
+    WS_DCHECK(in_message || position >= tail_start_);
     std::size_t count = std::min<std::size_t>(stored_left_, target_bytes - out.size());
     if (in_message) count = std::min(count, message_.size() - position);
     core::copy_large(out.prepare(count).data(), from, count);
@@ -382,6 +384,7 @@ InflateStatus Inflater::decode_block(core::Buffer& out, std::size_t target_bytes
     Output output{out.data(), room.data(),
                   std::min(room.data() + room.size() - kTurnOutput, out.data() + target_bytes)};
     status = decode_symbols(output);
+    WS_DCHECK(output.next + kCopySlack <= room.data() + room.size());
     out.commit(static_cast<std::size_t>(output.next - room.data()));
   }
   return status;
@@ -390,6 +393,7 @@ InflateStatus Inflater::decode_block(core::Buffer& out, std::size_t target_bytes
 InflateStatus Inflater::step(core::Buffer& out, std::size_t limit_bytes, std::size_t share_bytes) {
   WS_CHECK(limit_bytes <= kLimitBytesMax);
   if (status_ != InflateStatus::kMore) return status_;
+  WS_DCHECK(out.size() <= limit_bytes);
   if (out.empty()) out.prepare(std::min(4 * message_.size(), limit_bytes) + kTurnOutput);
   // One byte more than the limit tells that it is passed.
   const std::size_t target_bytes = std::min(share_bytes, limit_bytes - out.size() + 1) + out.size();

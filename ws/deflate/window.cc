@@ -28,6 +28,8 @@ void Window::append(core::ConstBytes bytes) {
   if (bytes.empty()) return;
   if (bytes.size() > bytes_max_) bytes = bytes.last(bytes_max_);
   if (ring_bytes_ < bytes_max_ && size_ + bytes.size() > ring_bytes_) grow(size_ + bytes.size());
+  WS_DCHECK(std::has_single_bit(ring_bytes_));
+  WS_DCHECK(next_ < ring_bytes_);
   const std::size_t first = std::min<std::size_t>(bytes.size(), ring_bytes_ - next_);
   core::copy_large(ring_.get() + next_, bytes.data(), first);
   core::copy_large(ring_.get(), bytes.data() + first, bytes.size() - first);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/buffer.h"
+#include "core/check.h"
 #include "ws/deflate/format.h"
 
 namespace ws::deflate {
@@ -25,6 +26,8 @@ class Window {
   // The bytes from `back` bytes before the end on, as far as they lie in one piece: the rest is at
   // the start of the ring. back: 1 to size(). valid until: append().
   core::ConstBytes piece(std::size_t back) const {
+    WS_DCHECK(back >= 1);
+    WS_DCHECK(back <= size_);
     const std::size_t from = (next_ - back) & (ring_bytes_ - 1);
     return {ring_.get() + from, ring_bytes_ - from};
   }

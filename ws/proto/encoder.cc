@@ -22,6 +22,7 @@ MaskKey MaskKeys::next() {
 
 void encode_message(core::Buffer& out, Sender sender, Opcode opcode, std::uint8_t rsv,
                     core::ConstBytes payload, std::size_t frame_bytes) {
+  WS_DCHECK(!is_control(opcode));
   if (frame_bytes == 0) frame_bytes = payload.size();
   FrameMarks marks{.opcode = opcode, .fin = false, .rsv = rsv};
   while (payload.size() > frame_bytes) {
@@ -42,6 +43,7 @@ void encode_close(core::Buffer& out, Sender sender, CloseCode code, std::string_
          (reason[reason_bytes] & 0xc0) == 0x80) {
     --reason_bytes;
   }
+  WS_CHECK(2 + reason_bytes <= body.size());
   core::store_be(body.data(), static_cast<std::uint16_t>(code));
   std::copy_n(reason.begin(), reason_bytes, body.begin() + 2);
   encode_frame(out, sender, Opcode::kClose, {body.data(), 2 + reason_bytes});

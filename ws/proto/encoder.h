@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/buffer.h"
+#include "core/check.h"
 #include "core/copy.h"
 #include "ws/proto/close_code.h"
 #include "ws/proto/frame.h"
@@ -39,6 +40,7 @@ struct FrameMarks {
 // Appends one frame. payload: may not lie in `out`.
 [[gnu::always_inline]] inline void encode_frame(core::Buffer& out, Sender sender, FrameMarks marks,
                                                 core::ConstBytes payload) {
+  WS_DCHECK(sender.role == Role::kServer || sender.keys != nullptr);
   FrameHeader header{.payload_bytes = payload.size(),
                      .mask_key = {},
                      .opcode = marks.opcode,
@@ -47,6 +49,7 @@ struct FrameMarks {
   if (sender.role == Role::kClient) header.mask_key = sender.keys->next();
   const core::Bytes room = out.prepare(kFrameHeaderBytesMax + payload.size());
   const std::size_t header_bytes = encode_header(room.data(), header, sender.role);
+  WS_DCHECK(header_bytes == encoded_header_bytes(payload.size(), sender.role));
   const core::Bytes copy = room.subspan(header_bytes, payload.size());
   if (!payload.empty()) core::copy_short(copy.data(), payload.data(), payload.size());
   if (sender.role == Role::kClient) apply_mask(copy, header.mask_key);

@@ -77,6 +77,7 @@ Protocol::Start Protocol::take_start(core::Bytes& in) {
     return start;
   }
   carry_ = std::make_unique<Carry>();
+  WS_CHECK(in.size() <= carry_->bytes.size());
   carry_->size = in.size();
   std::copy(in.begin(), in.end(), carry_->bytes.begin());
   in = {};
@@ -100,6 +101,8 @@ Protocol::Start Protocol::take_start_from_carry(core::Bytes& in) {
       return start;
     }
     if (in.empty()) return start;
+    WS_CHECK(carry_->size <= wanted);
+    WS_CHECK(wanted <= carry_->bytes.size());
     const std::size_t count = std::min(wanted - carry_->size, in.size());
     std::memcpy(carry_->bytes.data() + carry_->size, in.data(), count);
     carry_->size += count;
@@ -122,6 +125,7 @@ Error Protocol::judge_data_frame(const FrameHeader& header) const {
   if (!continuation && message_open_) return Error::kInterleavedMessage;
   if (close_written_ || config_->chunks) return Error::kNone;  // it needs no room
   const bool marked = (continuation ? message_rsv_ : header.rsv) != 0;
+  WS_CHECK(message_.size() <= payload_bytes_max(marked));
   if (header.payload_bytes > payload_bytes_max(marked) - message_.size()) {
     return Error::kMessageTooBig;
   }
@@ -131,6 +135,7 @@ Error Protocol::judge_data_frame(const FrameHeader& header) const {
 }
 
 Event Protocol::begin_data_frame(const FrameHeader& header, core::Bytes& in) {
+  WS_DCHECK(frame_bytes_left_ == 0);
   header_torn_ = carry_ != nullptr;
   carry_.reset();
   if (const Error error = judge_data_frame(header); error != Error::kNone) return {.error = error};
@@ -168,6 +173,7 @@ Event Protocol::deliver_whole_frame(const FrameHeader& header, core::Bytes& in) 
 
 // What marked the message last on the way out is undone first.
 Event Protocol::deliver_decoded(core::ConstBytes marked) {
+  WS_DCHECK(message_rsv_ != 0);
   // Headers of blocks take time and may produce nothing.
   constexpr std::size_t kWorkOfInputByte = 8;
   core::Buffer decoded;
@@ -187,6 +193,7 @@ Event Protocol::deliver_decoded(core::ConstBytes marked) {
     config_->pool->give(decoded);
     return {.error = error, .decoded_bytes = work};
   }
+  WS_CHECK(rsv == 0);  // decode_header() lets only claimed bits pass
   message_ = std::move(decoded);
   message_delivered_ = true;
   return {.kind = Event::Kind::kMessage,
@@ -227,6 +234,7 @@ Event Protocol::gather_payload(core::Bytes& in) {
     }
     in = in.subspan(count);
   }
+  WS_CHECK(count <= frame_bytes_left_);
   frame_bytes_left_ -= count;
   if (!close_written_ && !accept_piece(message_.bytes().last(count))) {
     return {.error = Error::kInvalidUtf8};
@@ -295,6 +303,7 @@ core::Bytes Protocol::payload_space() {
   if (state_ != State::kPayload || direct_bytes_ != 0) return {};
   if (close_written_ || config_->chunks) return {};
   constexpr std::size_t kWorthwhile = 4096;
+  WS_DCHECK(message_open_);
   if (frame_bytes_left_ < kWorthwhile) return {};
   const auto wanted =
       std::min<std::uint64_t>(frame_bytes_left_, std::max(kWorthwhile, message_.size()));
@@ -312,6 +321,7 @@ void Protocol::payload_received(std::size_t count) {
 }
 
 Event Protocol::finish_data_frame() {
+  WS_DCHECK(message_open_);
   state_ = State::kHeader;
   if (!frame_fin_) return {};
   message_open_ = false;
@@ -351,6 +361,7 @@ void Protocol::answer_ping(core::ConstBytes payload, core::Buffer& out) {
     return encode_frame(out, config_->self, Opcode::kPong, payload);
   }
   if (!held_pong_) held_pong_ = std::make_unique<HeldPong>();
+  WS_CHECK(payload.size() <= held_pong_->bytes.size());
   held_pong_->size = payload.size();
   std::copy(payload.begin(), payload.end(), held_pong_->bytes.begin());
 }
