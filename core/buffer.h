@@ -29,6 +29,7 @@ class Buffer {
   bool empty() const { return begin_ == end_; }
   std::size_t size() const { return end_ - begin_; }
   std::size_t capacity() const { return capacity_; }
+  std::size_t room() const { return capacity_ - end_; }  // what prepare() gives without growing
   std::uint8_t* data() { return bytes_.get() + begin_; }
   Bytes bytes() { return {data(), size()}; }
   ConstBytes bytes() const { return {bytes_.get() + begin_, size()}; }

@@ -21,13 +21,27 @@ inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t c
   using Block = std::uint64_t __attribute__((vector_size(16)));
   constexpr std::size_t kShortBytes = 128;
   if (count < sizeof(Block) || count > kShortBytes) return copy_large(to, from, count);
-  Block last_block;
-  std::memcpy(&last_block, from + count - sizeof last_block, sizeof last_block);
-  std::uint8_t* const last = to + count - sizeof last_block;
-  for (; to < last; to += sizeof(Block), from += sizeof(Block)) {
-    std::memcpy(to, from, sizeof(Block));
+  const auto load = [from](std::size_t at) {
+    Block block;
+    std::memcpy(&block, from + at, sizeof block);
+    return block;
+  };
+  const auto store = [to](std::size_t at, Block block) {
+    std::memcpy(to + at, &block, sizeof block);
+  };
+  const Block last_block = load(count - sizeof(Block));
+  if (count <= 4 * sizeof(Block)) {
+    const Block first = load(0);
+    if (count > 2 * sizeof(Block)) {
+      const Block second = load(sizeof(Block));
+      store(count - 2 * sizeof(Block), load(count - 2 * sizeof(Block)));
+      store(sizeof(Block), second);
+    }
+    store(0, first);
+  } else {
+    for (std::size_t at = 0; at < count - sizeof(Block); at += sizeof(Block)) store(at, load(at));
   }
-  std::memcpy(last, &last_block, sizeof last_block);
+  store(count - sizeof(Block), last_block);
 }
 
 }  // namespace ws::core

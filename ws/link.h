@@ -195,7 +195,8 @@ class Link : public Conn {
   CloseCause close_cause_ = CloseCause::kPeer;
   Phase phase_ = Phase::kOpening;
   bool client_ : 1 = false;
-  bool plain_ : 1 = false;  // a server's, without extensions
+  bool plain_ : 1 = false;      // a server's, without extensions
+  bool streaming_ : 1 = false;  // between begin() and end()
   bool turned_away_ : 1 = false;
   bool readable_ : 1 = false;    // an edge came, and no EAGAIN or short read since
   bool writable_ : 1 = true;     // no EAGAIN since the last edge
@@ -211,7 +212,6 @@ class Link : public Conn {
   bool saw_end_ : 1 = false;     // and has been acted on: no need to linger
   bool pinged_ : 1 = false;      // our ping awaits any byte
   bool assembling_ : 1 = false;  // a message is half here
-  bool streaming_ : 1 = false;   // between begin() and end()
 };
 
 // Plus 8 of the slab: what an idle ws:// connection costs (README).

@@ -67,13 +67,22 @@ inline void mask_scalar(std::uint8_t* bytes, std::size_t size, MaskKey key) {
     std::memcpy(&block, from, kBlockBytes);
     return block ^ block_key.word();
   };
+  const auto store = [](std::uint8_t* to, Block block) { std::memcpy(to, &block, kBlockBytes); };
   std::uint8_t* const last = bytes + size - kBlockBytes;
-  const Block last_block = masked(last, key.advanced(size));
-  for (; bytes < last; bytes += kBlockBytes) {
-    const Block block = masked(bytes, key);
-    std::memcpy(bytes, &block, kBlockBytes);
+  const MaskKey last_key = key.advanced(size);
+  const Block last_block = masked(last, last_key);
+  if (size <= 4 * kBlockBytes) {
+    const Block first = masked(bytes, key);
+    if (size > 2 * kBlockBytes) {
+      const Block second = masked(bytes + kBlockBytes, key);
+      store(last - kBlockBytes, masked(last - kBlockBytes, last_key));
+      store(bytes + kBlockBytes, second);
+    }
+    store(bytes, first);
+  } else {
+    for (; bytes < last; bytes += kBlockBytes) store(bytes, masked(bytes, key));
   }
-  std::memcpy(last, &last_block, kBlockBytes);
+  store(last, last_block);
 }
 
 // The fastest kernel of this machine, chosen once through core/cpu: AVX2, SSE2, NEON or scalar.
