@@ -68,7 +68,7 @@ void Link::on_wake(std::uint32_t wake) {
   }
   if ((wake & core::kWritable) != 0) {
     writable_ = true;
-    drain_queue();
+    if (unsent() > 0) drain_queue();
   }
   if ((wake & core::kTimer) != 0) on_timer();
   if (readable_ || (wake & core::kResume) != 0) read_input();

@@ -398,7 +398,6 @@ void Link::note_taken(std::size_t bytes) {
 }
 
 void Link::drain_queue() {
-  if (unsent() == 0) return;
   const net::Transport::Output sealed = transport_.flush(shard_.scratch(), push());
   if (sealed.failed) return write_failed();
   if (broken_) discard_queue();
@@ -429,6 +428,8 @@ void Link::settle() {
   if (dead()) return shard_.outbox().clear();
   if (!waits()) protocol_.release_pong(shard_.outbox());
   flush_outbox();
+  const bool all_said = unsent() == 0 && !paused_ && !drain_due_ && phase_ < Phase::kFinishing;
+  if (all_said) return;
   if (writable_ && !dead()) drain_queue();
   if (dead()) return;
   note_queued();
