@@ -22,7 +22,8 @@ test_flags = $(if $(filter file,$(origin CXXFLAGS)),-g1 $(if $(filter $(slow_tes
 precompiled := $(B)/$(compiler).h
 
 # Five files of a directory are one translation unit, as most of a file's time goes into what each instantiates again: a
-# name is unique in its directory, even in an anonymous namespace. Arguments: where, the files, one word for each unit.
+# name is unique in its directory, even in an anonymous namespace. A new file moves those behind it on, into other units.
+# Arguments: where, the files, one word for each unit.
 define unit
 $(if $(2),
 test_units += $(B)/$(1)$(words $(3)).cc

@@ -36,6 +36,10 @@ Dials::~Dials() {
 }
 
 void Dials::start(DialRequest request) {
+  if (dials_.size() == kDialsMax) {
+    const ConnectFailure full{.reason = "2 million connections of this client wait or are open"};
+    return ws::tell_failure(request.options, full);
+  }
   Dial& dial = dials_.emplace(std::move(request));
   dial.retry.owner = Shard::timer_id_of(dial);
   by_number_.emplace(dial.request.number, dial.id);

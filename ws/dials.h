@@ -19,6 +19,9 @@ class Dials {
   explicit Dials(Shard& shard) : shard_(shard) {}
   ~Dials();
 
+  // So many have a number among a shard's ids.
+  static constexpr std::size_t kDialsMax = std::size_t{1} << 21;
+
   void start(DialRequest request);
   // Closes it, and tries no more. Who is not connected then is told by on_failure.
   void cancel(DialId number);

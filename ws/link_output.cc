@@ -441,11 +441,12 @@ void Link::settle() {
   }
   if (drain_due_ && queued() <= low) {
     drain_due_ = false;
+    const bool was_paused = paused_;
     call_on_drain();
     flush_outbox();
     if (dead()) return;
-    if (paused_) resume_reading();
-    paused_ = false;
+    paused_ = false;  // by what on_drain said
+    if (was_paused) resume_reading();
     extra_->pumped_bytes = unsent();
   }
   if (phase_ == Phase::kFinishing && unsent() == 0) finish_output();

@@ -95,7 +95,6 @@ std::uint32_t Link::check_assembly() {
   const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
   const std::uint32_t elapsed_ms = now - window_ms_;
   if (elapsed_ms < limits.assembly_ms) return limits.assembly_ms - elapsed_ms;
-  WS_DCHECK(protocol_.flowed_bytes() >= window_bytes_);
   const std::uint64_t flowed = protocol_.flowed_bytes() - window_bytes_;
   // Not its fault while we do not read.
   if (reads() && flowed * 1000 < std::uint64_t{limits.assembly_bytes_per_s} * elapsed_ms) {

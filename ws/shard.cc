@@ -26,6 +26,7 @@ constexpr int kKindShift = 29;
 constexpr int kShardShift = 21;
 constexpr std::uint32_t kNumberMask = (1U << kShardShift) - 1;
 static_assert(Shard::kShardsMax == 1U << (kKindShift - kShardShift));
+static_assert(Dials::kDialsMax == std::size_t{kNumberMask} + 1);
 
 // One large message in fragments makes the outbox as large.
 bool outbox_is_large(Shard& shard) {
@@ -183,11 +184,10 @@ core::Result<core::Ok> Shard::watch(int fd, std::function<void()> on_readable) {
 }
 
 void Shard::run() {
-  WS_CHECK(current_ == nullptr);
-  current_ = this;
+  Shard* const before = std::exchange(current_, this);  // a handler may run another server
   reactor_.run();
   reactor_.close_mailbox();
-  current_ = nullptr;
+  current_ = before;
 }
 
 void Shard::run_in_memory(std::uint64_t now_ms) {

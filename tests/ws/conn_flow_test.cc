@@ -141,6 +141,34 @@ TEST(ConnFlow, DrainsOncePerPassingOfTheMarks) {
   EXPECT_EQ(pair.got.size(), 3U * 135);
 }
 
+// Refilling the queue in on_drain is no pause of reading that the peer's half message gains from.
+TEST(ConnFlow, AHalfMessageIsJudgedThoughOnDrainRefills) {
+  Limits limits;
+  limits.queue_high_bytes = 40'000;
+  limits.assembly_ms = 10'000;
+  Pair pair(limits, 4'000);
+  int drains = 0;
+  pair.served.on_drain = [&](Conn& conn) {
+    ++drains;
+    send_1000(conn, 50);
+  };
+  pair.asking.on_message = [read = 0](Conn& conn, const Message&) mutable {
+    if (++read % 20 == 0) conn.pause_reading();
+  };
+  pair.open();
+  pair.on_client([](Conn& conn) { conn.begin(MessageType::kBinary); });
+  pair.on_server([](Conn& conn) { send_1000(conn, 50, SendStatus::kSent); });
+  for (int step = 0; step < 400 && pair.ends.empty(); ++step) {
+    pair.on_client([](Conn& conn) {
+      conn.append("x");
+      conn.resume_reading();
+    });
+    pair.net.advance(100);
+  }
+  EXPECT_EQ(pair.ends, std::vector<std::string>{"1008 message took too long timeout"});
+  EXPECT_GT(drains, 10);
+}
+
 // What waits for the end of a stream is in queued_bytes(), so who waits for on_drain because of it
 // gets one; and the peer, whose message may be what ends the stream, is read from meanwhile.
 TEST(ConnFlow, WhatWaitsForTheEndOfAStreamDrainsOnceToo) {

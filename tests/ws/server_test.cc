@@ -270,6 +270,22 @@ TEST(Server, TwoServersDoNotShareAPort) {
 }
 
 // "errors: one line naming the listener or file and the cure. Then nothing runs."
+// A handler that waits so long holds its thread up, but what it does with its own connection after
+// that is as good as before.
+TEST(Server, MayRunInAHandlerOfAnother) {
+  TestServer outer(Limits{}, [](Conn& conn, const Message& message) {
+    Server inner(listening({"ws://127.0.0.1:0"}));
+    std::thread stopper([&] {
+      std::this_thread::sleep_for(50ms);
+      inner.stop();
+    });
+    EXPECT_TRUE(inner.run());
+    stopper.join();
+    EXPECT_EQ(conn.send(message), SendStatus::kSent);
+  });
+  EXPECT_EQ(outer.serves(false), "");
+}
+
 TEST(Server, AFailedStartLeavesNothingBehind) {
   TestCerts directory;
   const std::string path = directory.path("wsd.sock");

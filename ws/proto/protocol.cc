@@ -254,7 +254,10 @@ Event Protocol::next_chunk(core::Bytes& in) {
   const bool frame_done = frame_bytes_left_ == 0;
   if (frame_done) state_ = State::kHeader;
   const bool last = frame_done && frame_fin_;
-  if (last) message_open_ = false;
+  if (last) {
+    message_open_ = false;
+    direct_bytes_ = 0;  // what may be torn from here on is another message
+  }
   if (close_written_) return {};
   if (last && message_opcode_ == Opcode::kText && !utf8_.complete()) {
     return {.error = Error::kInvalidUtf8};

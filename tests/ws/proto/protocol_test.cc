@@ -282,6 +282,19 @@ TEST(Protocol, KnowsWhenItIsInsideAMessage) {
   EXPECT_FALSE(server.protocol.mid_message());
 }
 
+// A torn header behind a message in chunks is the start of another: nothing of it has flowed.
+TEST(Protocol, CountsTheBytesOfEachMessageInChunks) {
+  End server(Role::kServer);
+  server.config.chunks = true;
+  End client(Role::kClient);
+  const std::string wire = client.encoded(Opcode::kBinary, "hello");
+  server.take(std::string_view(wire).substr(0, 8));
+  EXPECT_EQ(server.protocol.flowed_bytes(), 2u);
+  server.take(wire.substr(8) + wire.substr(0, 3));
+  EXPECT_TRUE(server.protocol.mid_message());
+  EXPECT_EQ(server.protocol.flowed_bytes(), 0u);
+}
+
 TEST(Protocol, AbortWritesOneCloseAndEnds) {
   End server(Role::kServer);
   End client(Role::kClient);
