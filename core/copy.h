@@ -29,6 +29,7 @@ inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t c
   const auto store = [to](std::size_t at, Block block) {
     std::memcpy(to + at, &block, sizeof block);
   };
+  // The blocks are those of mask_short(), up to four of them without a loop.
   const Block last_block = load(count - sizeof(Block));
   if (count <= 4 * sizeof(Block)) {
     const Block first = load(0);

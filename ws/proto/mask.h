@@ -71,6 +71,7 @@ inline void mask_scalar(std::uint8_t* bytes, std::size_t size, MaskKey key) {
   std::uint8_t* const last = bytes + size - kBlockBytes;
   const MaskKey last_key = key.advanced(size);
   const Block last_block = masked(last, last_key);
+  // A loop's turns cost more than the work in them. copy_short() has the same blocks.
   if (size <= 4 * kBlockBytes) {
     const Block first = masked(bytes, key);
     if (size > 2 * kBlockBytes) {
