@@ -275,6 +275,7 @@ TEST(Server, TwoServersDoNotShareAPort) {
 TEST(Server, MayRunInAHandlerOfAnother) {
   TestServer outer(Limits{}, [](Conn& conn, const Message& message) {
     Server inner(listening({"ws://127.0.0.1:0"}));
+    EXPECT_TRUE(inner.listen());  // from here on any thread may stop it
     std::thread stopper([&] {
       std::this_thread::sleep_for(50ms);
       inner.stop();
