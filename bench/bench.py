@@ -297,7 +297,7 @@ def machine():
         model = next((l.split(":")[1].strip() for l in lines if l.startswith("model name")), model)
     return {"processor": f"{model}, {os.cpu_count()} cores, {platform.machine()}",
             "kernel": f"{platform.system()} {platform.release()}",
-            "compiler": first_line([os.environ.get("CXX", "g++").split()[-1], "--version"]),
+            "compiler": first_line([(os.environ.get("CXX") or "g++").split()[-1], "--version"]),
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             "load before": f"{os.getloadavg()[0]:.1f} processes running (1 would be too many)"}
 
