@@ -13,36 +13,49 @@ namespace ws::core {
 // in: no overlap. thread: any. cost: no allocation.
 void copy_large(std::uint8_t* to, const std::uint8_t* from, std::size_t count);
 
-// The same, for what was often written just before in blocks of 16 bytes, as by mask_short(): a
+using ShortBlock = std::uint32_t __attribute__((vector_size(16)));
+// Up to so many bytes the calls to a faster copy, or kernel, take longer than they save.
+inline constexpr std::size_t kShortBytes = 128;
+
+// Copies `count` bytes in blocks of 16, changed on their way: front() gets those that lie a
+// multiple of 16 bytes behind the start, back() those that end a multiple of 16 before the end and
+// overlap them. Up to four blocks without a loop, whose turns cost more than the work in them. in:
+// count >= 16; to == from, or no overlap.
+template <class Front, class Back>
+[[gnu::always_inline]] inline void copy_short_blocks(std::uint8_t* to, const std::uint8_t* from,
+                                                     std::size_t count, Front front, Back back) {
+  constexpr std::size_t kBlock = sizeof(ShortBlock);
+  const auto load = [from](std::size_t at) {
+    ShortBlock block;
+    std::memcpy(&block, from + at, kBlock);
+    return block;
+  };
+  const auto store = [to](std::size_t at, ShortBlock block) {
+    std::memcpy(to + at, &block, kBlock);
+  };
+  const ShortBlock last = back(load(count - kBlock));
+  if (count <= 4 * kBlock) {
+    const ShortBlock first = front(load(0));
+    if (count > 2 * kBlock) {
+      const ShortBlock second = front(load(kBlock));
+      store(count - 2 * kBlock, back(load(count - 2 * kBlock)));
+      store(kBlock, second);
+    }
+    store(0, first);
+  } else {
+    for (std::size_t at = 0; at < count - kBlock; at += kBlock) store(at, front(load(at)));
+  }
+  store(count - kBlock, last);
+}
+
+// memcpy(), for what was often written just before in the same blocks, as by mask_short(): a
 // processor hands a block from a store to a later load only if one store wrote all that is loaded,
 // and else waits until it has reached the cache. memcpy() loads 32 bytes at a time, and waits for
 // each.
 inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t count) {
-  using Block = std::uint64_t __attribute__((vector_size(16)));
-  constexpr std::size_t kShortBytes = 128;
-  if (count < sizeof(Block) || count > kShortBytes) return copy_large(to, from, count);
-  const auto load = [from](std::size_t at) {
-    Block block;
-    std::memcpy(&block, from + at, sizeof block);
-    return block;
-  };
-  const auto store = [to](std::size_t at, Block block) {
-    std::memcpy(to + at, &block, sizeof block);
-  };
-  // The blocks are those of mask_short(), up to four of them without a loop.
-  const Block last_block = load(count - sizeof(Block));
-  if (count <= 4 * sizeof(Block)) {
-    const Block first = load(0);
-    if (count > 2 * sizeof(Block)) {
-      const Block second = load(sizeof(Block));
-      store(count - 2 * sizeof(Block), load(count - 2 * sizeof(Block)));
-      store(sizeof(Block), second);
-    }
-    store(0, first);
-  } else {
-    for (std::size_t at = 0; at < count - sizeof(Block); at += sizeof(Block)) store(at, load(at));
-  }
-  store(count - sizeof(Block), last_block);
+  if (count < sizeof(ShortBlock) || count > kShortBytes) return copy_large(to, from, count);
+  const auto same = [](ShortBlock block) { return block; };
+  copy_short_blocks(to, from, count, same, same);
 }
 
 }  // namespace ws::core

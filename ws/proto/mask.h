@@ -7,6 +7,8 @@
 #include <cstring>
 #include <span>
 
+#include "core/copy.h"
+
 namespace ws::proto {
 
 // The four bytes of the masking key as they travel: bytes[0] applies to the first byte of the
@@ -59,31 +61,11 @@ inline void mask_scalar(std::uint8_t* bytes, std::size_t size, MaskKey key) {
 // The same for short payloads, in blocks of 16 bytes: registers of that size are on every machine
 // that has SSE2 or NEON, and elsewhere the compiler makes do with two of 8.
 [[gnu::always_inline]] inline void mask_short(std::uint8_t* bytes, std::size_t size, MaskKey key) {
-  using Block = std::uint32_t __attribute__((vector_size(16)));
-  constexpr std::size_t kBlockBytes = sizeof(Block);
-  if (size < kBlockBytes) return mask_scalar(bytes, size, key);
-  const auto masked = [](const std::uint8_t* from, MaskKey block_key) {
-    Block block;
-    std::memcpy(&block, from, kBlockBytes);
-    return block ^ block_key.word();
+  if (size < sizeof(core::ShortBlock)) return mask_scalar(bytes, size, key);
+  const auto with = [](MaskKey block_key) {
+    return [word = block_key.word()](core::ShortBlock block) { return block ^ word; };
   };
-  const auto store = [](std::uint8_t* to, Block block) { std::memcpy(to, &block, kBlockBytes); };
-  std::uint8_t* const last = bytes + size - kBlockBytes;
-  const MaskKey last_key = key.advanced(size);
-  const Block last_block = masked(last, last_key);
-  // A loop's turns cost more than the work in them. copy_short() has the same blocks.
-  if (size <= 4 * kBlockBytes) {
-    const Block first = masked(bytes, key);
-    if (size > 2 * kBlockBytes) {
-      const Block second = masked(bytes + kBlockBytes, key);
-      store(last - kBlockBytes, masked(last - kBlockBytes, last_key));
-      store(bytes + kBlockBytes, second);
-    }
-    store(bytes, first);
-  } else {
-    for (; bytes < last; bytes += kBlockBytes) store(bytes, masked(bytes, key));
-  }
-  store(last, last_block);
+  core::copy_short_blocks(bytes, bytes, size, with(key), with(key.advanced(size)));
 }
 
 // The fastest kernel of this machine, chosen once through core/cpu: AVX2, SSE2, NEON or scalar.
@@ -93,9 +75,7 @@ void mask_fastest(std::uint8_t* bytes, std::size_t size, MaskKey key);
 // "octet i of the transformed data is the XOR of octet i of the original data with octet at index i
 // modulo 4 of the masking key". Touches no byte outside the span. thread: any. cost: no allocation.
 [[gnu::always_inline]] inline void apply_mask(std::span<std::uint8_t> payload, MaskKey key) {
-  // Up to here the calls that lead to a faster kernel take longer than it saves.
-  constexpr std::size_t kShortBytes = 128;
-  if (payload.size() <= kShortBytes) return mask_short(payload.data(), payload.size(), key);
+  if (payload.size() <= core::kShortBytes) return mask_short(payload.data(), payload.size(), key);
   mask_fastest(payload.data(), payload.size(), key);
 }
 
