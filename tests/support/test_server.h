@@ -9,8 +9,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/conformance/conformance.h"
@@ -115,6 +117,13 @@ std::size_t open_descriptors();
 
 // The digits at the end of a URL.
 std::uint16_t port_of(const std::string& url);
+
+// Throws when there is no connection, which fails the test.
+inline BlockingConn connected(const std::string& url, ClientOptions options = {}) {
+  auto conn = ws::connect(url, {}, std::move(options));
+  if (!conn) throw std::runtime_error(conn.error().message());
+  return std::move(conn).value();
+}
 
 // Fails the test, and shows the text, when the part is not in it.
 inline void expect_has(const std::string& text, std::string_view part) {

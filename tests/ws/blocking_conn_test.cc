@@ -20,12 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kReceiveMs = 20'000;
 
-BlockingConn connected(const std::string& url, ClientOptions options = {}) {
-  auto conn = ws::connect(url, {}, std::move(options));
-  if (!conn) throw std::runtime_error(conn.error().message());
-  return std::move(conn).value();
-}
-
 // The next message as text, "(none)" when none came in time, or the error.
 std::string received(BlockingConn& conn, std::uint32_t ms = kReceiveMs) {
   auto message = conn.receive(ms);

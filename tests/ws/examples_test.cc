@@ -69,9 +69,7 @@ class Serving {
     if (!std::exchange(stopped_, true)) expect_clean_stop(process_);
   }
 
-  std::string url(const std::string& path) const {
-    return "ws://127.0.0.1:" + std::to_string(port()) + path;
-  }
+  std::string url(const std::string& path) const { return ws_url(port(), path); }
   std::uint16_t port() const { return process_.port("ws://"); }
   WsdProcess& process() { return process_; }
 
@@ -91,12 +89,6 @@ std::string next(BlockingConn& conn) {
   return *message ? std::string((*message)->text()) : "(none) in time";
 }
 
-BlockingConn opened(const std::string& url, ConnectOptions options = {}) {
-  auto conn = connect(url, std::move(options));
-  if (!conn) throw std::runtime_error(conn.error().message());
-  return std::move(*conn);
-}
-
 std::string get(std::uint16_t port, const std::string& path) {
   const auto stream = Stream::connect(port, false);
   if (!stream || !stream->write("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n")) return {};
@@ -108,7 +100,7 @@ std::string get(std::uint16_t port, const std::string& path) {
 
 TEST(Examples, EchoSendsEveryMessageBackUntilInterrupted) {
   Serving echo("echo");
-  BlockingConn conn = opened(echo.url("/any/path"));
+  BlockingConn conn = connected(echo.url("/any/path"));
   ASSERT_TRUE(conn.send("grüße"));
   EXPECT_EQ(next(conn), "grüße");
   const std::vector<std::uint8_t> bytes{0, 1, 254, 255};
@@ -143,11 +135,11 @@ TEST(Examples, EchoHasTwelveLines) {
 
 TEST(Examples, ChatReachesTheRoomAndNobodyElse) {
   Serving chat("chat");
-  BlockingConn ann = opened(chat.url("/garden/ann"));
+  BlockingConn ann = connected(chat.url("/garden/ann"));
   EXPECT_EQ(next(ann), "* ann is here");
-  BlockingConn cy = opened(chat.url("/cellar/cy"));
+  BlockingConn cy = connected(chat.url("/cellar/cy"));
   EXPECT_EQ(next(cy), "* cy is here");
-  BlockingConn bob = opened(chat.url("/garden/bob"));
+  BlockingConn bob = connected(chat.url("/garden/bob"));
   EXPECT_EQ(next(bob), "* bob is here");
   EXPECT_EQ(next(ann), "* bob is here");
   ASSERT_TRUE(bob.send("hello"));
@@ -186,7 +178,7 @@ std::uint64_t number_in(const std::string& json) {
 
 TEST(Examples, MarketDataQuotesOnlyNewPrices) {
   Serving market("market_data", {"1000"});
-  BlockingConn globex = opened(market.url("/prices/GLOBEX"));
+  BlockingConn globex = connected(market.url("/prices/GLOBEX"));
   std::uint64_t last = 0;
   for (int i = 0; i < 50; ++i) {
     const std::string price = next(globex);
@@ -211,7 +203,7 @@ TEST(Examples, SlowClientIsWaitedForInBoundedMemory) {
   Serving download("slow_client");
   constexpr std::size_t kMebibyte = 1024 * 1024;
   constexpr std::size_t kMebibytes = 32;  // more than both sockets take
-  BlockingConn conn = opened(download.url("/" + std::to_string(kMebibytes)));
+  BlockingConn conn = connected(download.url("/" + std::to_string(kMebibytes)));
   std::size_t bytes = 0;
   for (;;) {
     auto piece = conn.receive(kReplyMs);
@@ -254,7 +246,7 @@ TEST(Examples, ClientComesBackWithItsServer) {
 
 TEST(Examples, HealthAnswersBesideTheWebSocket) {
   Serving health("health");
-  BlockingConn conn = opened(health.url("/echo"));
+  BlockingConn conn = connected(health.url("/echo"));
   ASSERT_TRUE(conn.send("one"));
   EXPECT_EQ(next(conn), "one");
   const std::string state = get(health.port(), "/health");
@@ -280,8 +272,8 @@ TEST(Examples, PublisherThreadSendsItsInputToEverybody) {
   std::ofstream lines(input);  // from here on the shell goes on
   ASSERT_TRUE(publisher.wait_listening(1)) << publisher.output();
   const std::string url = publisher.urls()[0];
-  BlockingConn first = opened(url);
-  BlockingConn second = opened(url);
+  BlockingConn first = connected(url);
+  BlockingConn second = connected(url);
   // Each has its 101, which leaves when on_open is over: both are subscribed.
   lines << "one" << std::endl << "two" << std::endl;
   for (BlockingConn* const conn : {&first, &second}) {
