@@ -91,7 +91,7 @@ def peak_table(results):
         return f"{median(values):,.0f}" + ("*" if 2 * sum(bound) > len(bound) else "")
 
     rows = [[title, *(cell(work, server) for server in results.servers)]
-            for work, title in results.works()]
+            for work, title in results.works() if work != "publish"]
     return table(["work", *results.servers], rows)
 
 
@@ -112,15 +112,11 @@ def latency_table(results):
 def memory_table(results):
     rows = []
     for server in results.servers:
-        row = [server]
-        for work in ("idle", "idle-tls"):
-            values = results.values(work, server, "bytes")
-            ratio = results.values(work, server, "ratio")
-            row += [f"{median(values):,.0f}" if values else "-",
-                    f"{median(ratio):.2f}" if ratio else "-"]
-        rows.append(row)
-    return table(["server", "bytes, ws", "100 active among 10,000 / alone", "bytes, wss",
-                  "100 active among 2,000 / alone"], rows)
+        plain, tls = (results.values(work, server, "bytes") for work in ("idle", "idle-tls"))
+        ratios = results.values("among idle", server, "ratio")
+        rows.append([server, *(f"{median(values):,.0f}" if values else "-" for values in (plain, tls)),
+                     spread(ratios) if ratios else "-"])
+    return table(["server", "bytes, ws", "bytes, wss", "100 active among 10,000 idle / alone"], rows)
 
 
 def markdown(results):
@@ -136,8 +132,10 @@ def markdown(results):
         "## Per second of server CPU; times the yardstick\n", cpu_table(results),
         "## wsd against each, per second of server CPU\n", ratio_table(results),
         "## Peak per second (* the generator was the slower side)\n", peak_table(results),
-        "## Open loop at half of each server's own peak: latency in us\n", latency_table(results),
-        "## Memory of an idle connection\n", memory_table(results)]
+        "## Open loop at half of each server's own peak, windows of 0.1 s: latency in us\n",
+        latency_table(results),
+        "## Idle connections: memory of each, and what 10,000 cost those that are active\n",
+        memory_table(results)]
     missing = [f"- {name} is missing: {why}" for name, why in data["missing"].items()]
     missing += [f"- {what}: {why}" for what, why in data["failures"].items()]
     if missing:

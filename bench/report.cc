@@ -1,13 +1,14 @@
 #include "bench/report.h"
 
+#include <cmath>
 #include <cstdio>
 
 namespace ws::bench {
 
 void Report::number(std::string_view key, std::string_view label, double value, int decimals,
                     std::string_view unit) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  char text[64] = "null";  // of a server that used no CPU time, say: JSON has no infinity
+  if (std::isfinite(value)) std::snprintf(text, sizeof text, "%.*f", decimals, value);
   entries_.push_back({std::string(key), std::string(label), text, std::string(unit), false});
 }
 
