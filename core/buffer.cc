@@ -42,6 +42,7 @@ void Buffer::make_room(std::size_t count) {
   }
   const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
   WS_CHECK(wanted <= UINT32_MAX);
+  if (used == 0) release();  // realloc would copy what nobody wants
   auto* grown = static_cast<std::uint8_t*>(std::realloc(bytes_.get(), wanted));
   if (grown == nullptr) throw std::bad_alloc();
   (void)bytes_.release();  // realloc took it

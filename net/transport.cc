@@ -133,8 +133,8 @@ Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch&
   Gather gather(parts);
   std::array<std::uint8_t, kRecordBytes> room;
   core::Buffer& pending = session_->pending();
-  if (pending.capacity() == 0) pending = scratch.pool.take(2 * kSealAheadBytes);
   for (;;) {
+    if (pending.capacity() == 0) pending = scratch.pool.take(2 * kSealAheadBytes);  // flush() gives
     bool more = true;
     while (pending.size() < kSealAheadBytes && more) {
       const core::ConstBytes record = gather.next(room);

@@ -103,6 +103,20 @@ TEST(Transport, ACloseNotifyThatFindsNoRoomIsNotLost) {
   EXPECT_TRUE(sealed.client.closed());
 }
 
+// A second buffer would be one that grew from nothing, copying.
+TEST(Transport, AMessageOfManyRecordsIsSealedInOneBuffer) {
+  constexpr std::size_t kBytes = 1024 * 1024;
+  Sealed sealed(2 * kBytes);
+  const std::string payload(kBytes, 'x');
+  const iovec part{const_cast<char*>(payload.data()), payload.size()};
+  const Transport::Output output = sealed.transport.write({&part, 1}, sealed.scratch);
+  EXPECT_EQ(output.bytes, kBytes);
+  EXPECT_EQ(sealed.transport.pending(), 0U);
+  std::size_t spares = 0;
+  while (sealed.scratch.pool.take(2 * kBytes).capacity() > 0) ++spares;
+  EXPECT_EQ(spares, 1U);
+}
+
 TEST(Transport, WithoutTlsWhatWasTakenWasSent) {
   const auto ends = MemorySockets::connect(1'000);
   const net::Socket peer(ends.first);
