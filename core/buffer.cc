@@ -10,6 +10,24 @@
 #include "core/copy.h"
 
 namespace ws::core {
+namespace {
+
+constexpr std::size_t kPageBytes = 4096;
+
+std::size_t skew(std::size_t capacity) {
+  return capacity < Buffer::kLargeBytes ? 0 : Buffer::kSkewBytes;
+}
+
+std::uint8_t* allocate(std::size_t capacity) {
+  const std::size_t bytes = capacity + skew(capacity);
+  const std::size_t pages = (bytes + kPageBytes - 1) / kPageBytes;
+  void* const memory =
+      skew(capacity) == 0 ? std::malloc(bytes) : std::aligned_alloc(kPageBytes, pages * kPageBytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return static_cast<std::uint8_t*>(memory) + skew(capacity);
+}
+
+}  // namespace
 
 Buffer::Buffer(Buffer&& other) noexcept {
   *this = std::move(other);
@@ -17,37 +35,32 @@ Buffer::Buffer(Buffer&& other) noexcept {
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this == &other) return *this;
-  bytes_ = std::move(other.bytes_);
+  release();
+  bytes_ = std::exchange(other.bytes_, nullptr);
   begin_ = std::exchange(other.begin_, 0);
   end_ = std::exchange(other.end_, 0);
   capacity_ = std::exchange(other.capacity_, 0);
   return *this;
 }
 
-void Buffer::Free::operator()(std::uint8_t* bytes) const {
-  std::free(bytes);
-}
-
 void Buffer::make_room(std::size_t count) {
   WS_CHECK(count <= UINT32_MAX);
   const std::size_t used = size();
-  const std::size_t dropped = begin_;
-  if (dropped > 0) {
-    if (used > 0) std::memmove(bytes_.get(), data(), used);
-    begin_ = 0;
-    end_ = static_cast<std::uint32_t>(used);
-    // Moving to the front pays for itself only when at least half as much was consumed: a nearly
-    // full buffer that loses and gains a byte at a time must grow, or each byte moves all others.
-    if (capacity_ - used >= count && dropped >= used / 2) return;
+  // Moving to the front pays for itself only when at least half as much was consumed: a nearly
+  // full buffer that loses and gains a byte at a time must grow, or each byte moves all others.
+  if (capacity_ - used >= count && begin_ >= used / 2) {
+    if (used > 0) std::memmove(bytes_, data(), used);
+  } else {
+    const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
+    WS_CHECK(wanted <= UINT32_MAX);
+    std::uint8_t* const grown = allocate(wanted);
+    if (used > 0) copy_large(grown, data(), used);
+    release();
+    bytes_ = grown;
+    capacity_ = static_cast<std::uint32_t>(wanted);
   }
-  const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
-  WS_CHECK(wanted <= UINT32_MAX);
-  if (used == 0) release();  // realloc would copy what nobody wants
-  auto* grown = static_cast<std::uint8_t*>(std::realloc(bytes_.get(), wanted));
-  if (grown == nullptr) throw std::bad_alloc();
-  (void)bytes_.release();  // realloc took it
-  bytes_.reset(grown);
-  capacity_ = static_cast<std::uint32_t>(wanted);
+  begin_ = 0;
+  end_ = static_cast<std::uint32_t>(used);
 }
 
 void Buffer::append(ConstBytes bytes) {
@@ -63,7 +76,8 @@ void Buffer::consume(std::size_t count) {
 }
 
 void Buffer::release() {
-  bytes_.reset();
+  if (bytes_ != nullptr) std::free(bytes_ - skew(capacity_));
+  bytes_ = nullptr;
   begin_ = end_ = capacity_ = 0;
 }
 

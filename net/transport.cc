@@ -77,7 +77,7 @@ Transport::State after_read(const Transfer& got, std::size_t asked) {
 
 Transport::Input Transport::read(core::Bytes direct, Scratch& scratch) {
   if (session_) return read_sealed(direct, scratch);
-  const core::Bytes spill{scratch.receive.get(), Scratch::kReceiveBytes};
+  const core::Bytes spill = scratch.receive();
   const Transfer got = direct.empty() ? socket_.read(spill) : socket_.read(direct, spill);
   Input input;
   input.direct = std::min(got.bytes, direct.size());
@@ -87,7 +87,7 @@ Transport::Input Transport::read(core::Bytes direct, Scratch& scratch) {
 }
 
 Transport::Input Transport::read_sealed(core::Bytes direct, Scratch& scratch) {
-  const core::Bytes ciphertext{scratch.receive.get(), Scratch::kReceiveBytes};
+  const core::Bytes ciphertext = scratch.receive();
   const Transfer got = socket_.read(ciphertext);
   Input input;
   input.state = after_read(got, ciphertext.size());
@@ -102,7 +102,7 @@ Transport::Input Transport::read_sealed(core::Bytes direct, Scratch& scratch) {
     input.direct = unsealed.bytes;
   }
   if (input.direct == direct.size() && unsealed.status == tls::Status::kOk) {
-    const core::Bytes plain{scratch.plain.get(), Scratch::kPlainBytes};
+    const core::Bytes plain = scratch.plain();
     unsealed = session_->unseal(plain);
     // Room for everything fed plus a record in waiting: one call uses all of it up.
     WS_CHECK(unsealed.bytes < plain.size());
@@ -116,7 +116,7 @@ Transport::Input Transport::read_sealed(core::Bytes direct, Scratch& scratch) {
 }
 
 Transport::Discarded Transport::discard(Scratch& scratch) {
-  const Transfer got = socket_.read({scratch.receive.get(), Scratch::kReceiveBytes});
+  const Transfer got = socket_.read(scratch.receive());
   return {.bytes = got.bytes, .state = after_read(got, Scratch::kReceiveBytes)};
 }
 

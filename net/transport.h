@@ -20,9 +20,14 @@ struct Scratch {
   // What is received, and one record of 16 KiB that waited in the session for its last byte.
   static constexpr std::size_t kPlainBytes = kReceiveBytes + 16 * 1024;
 
+  core::Bytes receive() { return receive_.prepare(kReceiveBytes).first(kReceiveBytes); }
+  core::Bytes plain() { return plain_.prepare(kPlainBytes).first(kPlainBytes); }
+
   core::BufferPool pool;
-  std::unique_ptr<std::uint8_t[]> receive{new std::uint8_t[kReceiveBytes]};
-  std::unique_ptr<std::uint8_t[]> plain{new std::uint8_t[kPlainBytes]};
+
+ private:
+  core::Buffer receive_;
+  core::Buffer plain_;
 };
 
 // TLS is one branch per read and per write, none per byte or message. thread: one.

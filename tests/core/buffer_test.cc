@@ -69,6 +69,25 @@ TEST(Buffer, KeepsItsMemoryOnClearAndGivesItBackOnRelease) {
   EXPECT_EQ(content(buffer), "again");
 }
 
+// Not where the kernel, whose side begins with a page or with a header in it, copies slowly.
+TEST(Buffer, LargeOnesBeginAwayFromThatOfAPage) {
+  constexpr std::size_t kPage = 4096;
+  constexpr std::size_t kHeaderMax = 14;
+  constexpr std::size_t kSlow = 64;
+  Buffer buffer;
+  std::string model;
+  for (const std::size_t bytes : {Buffer::kLargeBytes, 2 * Buffer::kLargeBytes, 1'000'001UL}) {
+    const auto place = reinterpret_cast<std::uintptr_t>(buffer.prepare(bytes).data());
+    const std::size_t offset = (place - model.size()) % kPage;
+    EXPECT_GT(offset, kHeaderMax + kSlow) << bytes;
+    EXPECT_LT(offset, kPage - kSlow) << bytes;
+    const std::string more(bytes / 2, static_cast<char>('a' + model.size() % 26));
+    buffer.append(as_bytes(more));
+    model += more;
+    EXPECT_EQ(content(buffer), model);
+  }
+}
+
 TEST(Buffer, LeavesTheSourceOfAMoveEmptyAndUsable) {
   Buffer first;
   first.append(as_bytes("first"));
