@@ -17,6 +17,8 @@
 
 #include "bench/args.h"
 #include "bench/bare_fanout.h"
+#include "bench/crowd.h"
+#include "bench/frames.h"
 #include "bench/process.h"
 #include "bench/ws_client.h"
 
@@ -42,8 +44,6 @@ constexpr std::string_view kUsage =
 
 constexpr std::uint64_t kPatienceNs = 10'000'000'000;
 constexpr std::size_t kAnyCore = CPU_SETSIZE;  // no core has this number
-// As idle's: a source address has this many ports to spare.
-constexpr std::size_t kConnectionsPerAddress = 8'000;
 
 struct Options {
   std::string url, command;
@@ -77,19 +77,12 @@ Options parse_options(int argc, char** argv) {
 }
 
 // A text message in one frame (RFC 6455 s5.2); masked with zeros, the payload stays what it is.
-std::string frame(std::size_t bytes, bool masked) {
-  const int mask_bit = masked ? 0x80 : 0;
-  const auto byte = [](std::size_t value) { return static_cast<char>(value & 0xff); };
-  std::string out = "\x81";
-  if (bytes < 126) {
-    out += byte(bytes | static_cast<std::size_t>(mask_bit));
-  } else {
-    const bool short_form = bytes <= 0xffff;
-    out += byte((short_form ? 126U : 127U) | static_cast<std::size_t>(mask_bit));
-    for (int shift = short_form ? 8 : 56; shift >= 0; shift -= 8) out += byte(bytes >> shift);
-  }
-  if (masked) out.append(4, '\0');
-  return out + std::string(bytes, 'x');
+std::vector<std::uint8_t> frame(std::size_t bytes, bool masked) {
+  std::vector<std::uint8_t> out;
+  append_header(out, kText, bytes, masked ? kMaskBit : 0);
+  if (masked) out.insert(out.end(), 4, 0);
+  out.insert(out.end(), bytes, 'x');
+  return out;
 }
 
 // Processes started while it lives run on that core only.
@@ -177,9 +170,7 @@ class Audience {
 
  private:
   static Stream connected(const Url& url, std::size_t number) {
-    const std::size_t address = 1 + number / kConnectionsPerAddress;
-    const bool loopback = url.host.starts_with("127.");
-    Stream stream(url, loopback ? "127.0.0." + std::to_string(address) : std::string());
+    Stream stream(url, source_address(url, number));
     stream.upgrade(url);
     stream.set_nonblocking();
     return stream;
@@ -192,8 +183,7 @@ class Audience {
   }
 
   void publish() {
-    std::span<const std::uint8_t> left(reinterpret_cast<const std::uint8_t*>(message_.data()),
-                                       message_.size());
+    std::span<const std::uint8_t> left(message_);
     while (!left.empty()) {
       const IoResult sent = publisher_.write(left);
       if (sent.state == Io::kEnded) throw std::runtime_error("the publisher was closed");
@@ -224,7 +214,7 @@ class Audience {
   const Options& options_;
   pid_t server_pid_;
   std::size_t delivered_bytes_;
-  std::string message_;
+  std::vector<std::uint8_t> message_;
   int epoll_fd_;
   Stream publisher_;
   std::deque<Stream> subscribers_;

@@ -18,7 +18,8 @@ inline ConstBytes bytes_of(std::string_view text) {
 }
 
 // Unlike std::vector it does not clear memory before it is filled, and it drops its front for free.
-// Spans into it stay valid until the next call that adds bytes. An empty Buffer owns no memory.
+// Spans into it stay valid until the next prepare(), append(), release() or assignment. A new one
+// owns no memory. errors: std::bad_alloc; beyond 4 GiB it aborts.
 class Buffer {
  public:
   // From here on a buffer begins kSkewBytes into a page of its own. Linux copies from and to a
@@ -42,8 +43,7 @@ class Buffer {
   ConstBytes bytes() const { return {bytes_ + begin_, size()}; }
 
   // Room for at least `count` more bytes behind the content. Fill it, then commit() what was
-  // filled. Appending and consuming n bytes in any order
-  // costs O(n) in all.
+  // filled. Appending and consuming n bytes in any order costs O(n) in all.
   Bytes prepare(std::size_t count) {
     if (capacity_ - end_ < count) make_room(count);
     return {bytes_ + end_, capacity_ - end_};

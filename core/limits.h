@@ -7,21 +7,22 @@
 namespace ws {
 
 // Sizes in bytes, times in milliseconds, rates per second. Lengths a peer announces are compared
-// with these as 64-bit numbers before any arithmetic, cast or allocation.
+// with these as 64-bit numbers before any arithmetic, cast or allocation. listen() and connect()
+// refuse 0 where nobody would be served with it, and say so.
 struct Limits {
   // The opening handshake.
   std::uint32_t request_head_bytes = 8 * 1024;
   std::uint32_t request_target_bytes = 8 * 1024;
   std::uint32_t request_headers = 100;            // of an answer to a client as well
   std::uint32_t response_head_bytes = 16 * 1024;  // of it
-  std::uint32_t handshake_ms = 10'000;  // absolute, from accept or connect, TLS included; not 0
+  std::uint32_t handshake_ms = 10'000;            // absolute, from accept or connect, TLS included
 
   // Messages.
   std::uint64_t message_bytes = 16 * 1024 * 1024;  // at most 1 GiB
   // Empty ones counted. They are gathered in one buffer, so each costs its bytes and no object; the
   // Autobahn suite sends 65,536 (4 MiB in pieces of 64 bytes).
   std::uint32_t message_fragments = 131'072;
-  std::uint32_t assembly_ms = 30'000;  // longer only while bytes flow at the rate below; not 0
+  std::uint32_t assembly_ms = 30'000;              // longer only while bytes flow at the rate below
   std::uint32_t assembly_bytes_per_s = 16 * 1024;  // 0: a message may take for ever
 
   // Output a peer does not take. At the high mark, which is no more than the maximum, a server
@@ -47,7 +48,9 @@ struct Limits {
   std::uint32_t link_messages_per_turn = 1'024;
 
   // Connections, over all threads.
-  std::uint32_t connections = 10'000;    // never more than RLIMIT_NOFILE - 64
+  // Of a server, which accepts no more; those of its Clients count, but are not refused. listen()
+  // lowers it, and logs that, to RLIMIT_NOFILE less 64, and per thread 3 and 2 for each listener.
+  std::uint32_t connections = 10'000;
   std::uint32_t connections_per_ip = 0;  // 0: no limit
 };
 

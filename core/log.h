@@ -11,7 +11,8 @@
 namespace ws::core {
 
 // kError: a handler threw, or gave an answer that cannot be sent. kWarn: at a limit, of ours or of
-// the system's. kInfo: a peer was refused, or ended by its own fault. kOff: nothing at all.
+// the system's. kInfo: a peer was refused, or ended by its own fault. kDebug: each connection that
+// opened or closed. kOff: nothing at all.
 enum class LogLevel : std::uint8_t { kError, kWarn, kInfo, kDebug, kOff };
 enum class LogFormat : std::uint8_t { kText, kJson };
 

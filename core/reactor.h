@@ -37,7 +37,8 @@ class Reactor {
   Reactor& operator=(const Reactor&) = delete;
 
   // The one epoll_ctl of a descriptor's life (IN|PRI|OUT|RDHUP|ET); closing the descriptor removes
-  // it. false: the kernel has no memory or watch left for it (errno says which).
+  // it. false: errno says why: EPERM for what epoll cannot watch, such as a file; else the kernel
+  // has no memory or watch left.
   [[nodiscard]] bool add(int fd, Id id);
   // A listening descriptor that other reactors watch too: one waiter is woken per connection
   // (IN|ET|EXCLUSIVE).

@@ -37,7 +37,9 @@ class [[nodiscard]] Result {
   const T& value() const& noexcept { return std::get<0>(state_); }
   T&& value() && noexcept { return std::get<0>(std::move(state_)); }
   T& operator*() & noexcept { return value(); }
+  const T& operator*() const& noexcept { return value(); }
   T* operator->() noexcept { return &value(); }
+  const T* operator->() const noexcept { return &value(); }
   const Error& error() const noexcept { return std::get<1>(state_); }
 
  private:

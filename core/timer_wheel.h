@@ -61,9 +61,9 @@ class TimerWheel {
   std::uint64_t find_wake_ms();
   TimerNode* pop_expired();
 
-  // Nodes are in circular lists; the nodes below are the heads.
   std::uint64_t now_ms_;
-  std::uint64_t wake_ms_ = kNever;  // the answer to that while it is in the future; due_ apart
+  std::uint64_t wake_ms_ = kNever;  // next_wake_ms()'s answer while it is ahead; due_ apart
+  // Heads of circular lists of nodes.
   std::array<std::array<TimerNode, kSlots>, kLevels> slots_;
   std::array<std::uint64_t, kLevels> occupied_{};  // a bit per slot; may name one cancel() emptied
   TimerNode due_;                                  // past deadlines, for the next advance()

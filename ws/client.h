@@ -27,8 +27,8 @@ class Client {
  public:
   // On a thread of its own, started by the first connect().
   explicit Client(ClientOptions options = {});
-  // On the threads of a server, which outlives this and has listened: on the calling one if it is
-  // one of them, else in turn.
+  // On the threads of a server, which outlives this and listens before the first connect(): on the
+  // calling one if it is one of them, else in turn.
   explicit Client(Server& server, ClientOptions options = {});
   // stop(), and waits for it: may take Limits::drain_ms, and no handler runs afterwards. Where its
   // server does not run yet nothing has begun: on_failure is called from here, at once. Not in a
@@ -41,7 +41,10 @@ class Client {
   // loop, and a name's addresses tried one after the other, not at once (no RFC 8305); all of it,
   // TLS and HTTP included, has Limits::handshake_ms. Redirects are not followed.
   // Then on_open, or options.on_failure.
-  // errors, before anything is sent: a URL, header, subprotocol or CA file that is no good.
+  // errors, before anything is sent: a URL, header, subprotocol, extension, limit, key or CA file
+  // that is no good; the client or its server has stopped, or the server does not listen yet; no
+  // thread can be started. cost: the first wss:// reads the trusted authorities, and calls on other
+  // threads wait for that.
   core::Result<DialId> connect(std::string_view url, ConnectOptions options, Handlers handlers);
   // Ends it, with Close 1000 if it is open, else by options.on_failure, and its reconnects. Nothing
   // happens if it has ended.
@@ -68,6 +71,7 @@ struct OwnedMessage {
   std::string_view text() const {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
+  operator Message() const { return {type, bytes}; }  // a view of it, to send
 };
 
 // One connection for scripts and tests: every call waits. Not for handlers: a loop that waits

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/check.h"
@@ -18,6 +20,8 @@ void tell_failure(const ConnectOptions& options, const ConnectFailure& failure) 
 }
 
 namespace {
+
+constexpr std::string_view kFull = "2 million connections of this thread wait or are open";
 
 std::uint64_t whole_pause_ms(const Reconnect& plan, unsigned pauses) {
   const std::uint64_t doubled = std::uint64_t{plan.first_ms} << std::min(pauses, 31U);
@@ -37,8 +41,7 @@ Dials::~Dials() {
 
 void Dials::start(DialRequest request) {
   if (dials_.size() == kDialsMax) {
-    const ConnectFailure full{.reason = "2 million connections of this client wait or are open"};
-    return ws::tell_failure(request.options, full);
+    return ws::tell_failure(request.options, {.reason = std::string(kFull)});
   }
   Dial& dial = dials_.emplace(std::move(request));
   dial.retry.owner = Shard::timer_id_of(dial);
@@ -57,6 +60,10 @@ void Dials::attempt(Dial& dial) {
   dial.opened = false;
   dial.failure.clear();
   dial.status = 0;
+  if (!shard_.has_room_for_link()) {
+    dial.failure = kFull;
+    return link_ended(dial);
+  }
   const core::Id link = shard_.add_client(dial).id();
   dial.link = link;
   const proto::ConnectUrl& url = dial.request.url;

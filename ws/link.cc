@@ -173,6 +173,11 @@ void Link::open(const Handlers& handlers) {
   phase_ = Phase::kOpen;
   plain_ = !client_ && protocol_.config().extension_count == 0;
   shard_.counters().opened.add(1);
+  if (core::log_enabled(core::LogLevel::kDebug)) {
+    core::log(core::LogLevel::kDebug, "opened",
+              {{"peer", transport_.socket().peer().to_string()},
+               {"id", shard_.public_id(id()).packed()}});
+  }
   arm(shard_.limits().ping_after_ms);
   if (handlers.on_open) guard([&](Conn& conn) { handlers.on_open(conn); });
 }
@@ -410,6 +415,9 @@ void Link::reap() {
   WS_DCHECK(dead());
   if (handlers_ == nullptr) return;
   shard_.counters().closed[static_cast<std::size_t>(close_cause_)].add(1);
+  core::log(
+      core::LogLevel::kDebug, "closed",
+      {{"id", shard_.public_id(id()).packed()}, {"code", static_cast<std::uint16_t>(close_code_)}});
   if (!handlers_->on_close) return;
   const Close close{close_code_,
                     extra_ ? std::string_view(extra_->close_reason) : std::string_view(),

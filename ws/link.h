@@ -158,8 +158,7 @@ class Link : public Conn {
   void write_failed();
   void discard_queue();
   std::size_t unsent() const { return queued_bytes() + transport_.pending(); }
-  // What is said now goes behind older bytes. (What TLS has ready and nobody tried to send goes out
-  // together with it.)
+  // What is said now goes behind older bytes. What TLS has ready, and nobody refused, goes along.
   bool waits() const { return queued_bytes() > 0 || (!writable_ && transport_.pending() > 0); }
   std::size_t queued_bytes() const { return extra_ ? extra_->queue.size() : 0; }
 
@@ -188,8 +187,9 @@ class Link : public Conn {
   // Milliseconds of the reactor's clock, low 32 bits: compared by subtraction.
   std::uint32_t alive_ms_;  // the peer last sent bytes, or took queued ones
   std::uint32_t ping_ms_ = 0;
-  std::uint32_t window_ms_ = 0;        // start of the time in which enough bytes must flow
-  std::uint32_t window_bytes_ = 0;     // of it then; at the end, in flight then and written since
+  // A time in which enough must flow: check_assembly() while open, peer_takes() from then on.
+  std::uint32_t window_ms_ = 0;        // its start
+  std::uint32_t window_bytes_ = 0;     // flowed_bytes() then; in_flight() then, and written since
   std::uint32_t discarded_bytes_ = 0;  // since the end of the conversation; limits are below 2 GiB
   CloseCode close_code_ = CloseCode::kAbnormal;
   CloseCause close_cause_ = CloseCause::kPeer;

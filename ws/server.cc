@@ -260,7 +260,10 @@ core::Result<core::Ok> Server::listen() {
   auto endpoints = endpoints_of(state.options);
   if (!endpoints) return endpoints.error();
   unsigned threads = state.options.threads;
-  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  if (threads == 0) {
+    constexpr unsigned kMost = Shard::kShardsMax;
+    threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMost);
+  }
   if (auto done = state.fit_descriptors(threads, endpoints->size()); !done) return done;
   state.common.origins = state.options.origins;
   state.common.deflate = state.options.deflate;

@@ -34,14 +34,16 @@ class Server {
   // pattern: a path in which ":name" stands for one segment, whatever it is (Request::param), and a
   // trailing * for everything below. Of several that match, the one wins that is more exact at the
   // first segment where they differ: text, then ":name", then *; of equal ones the last. Before
-  // listen().
+  // listen(), which like check() refuses a pattern or an origin that is none.
   void route(std::string_view pattern, Handlers handlers);
 
   // What holds for the topics of that name, or of that beginning with a trailing *; the longest one
   // that fits. Others are kClose. Before listen().
   void topic(std::string_view pattern, TopicOptions options);
 
-  // Looks at everything listen() would refuse, the files it names included, but binds nothing.
+  // Looks at all that listen() refuses before it binds: options, routes, and the files and watched
+  // descriptors they name. What only the system knows it does not tell: an address in use, a limit
+  // of open files, a descriptor that epoll does not take.
   core::Result<core::Ok> check() const;
 
   // Calls `on_readable` on a thread of the server whenever `fd` becomes readable (edge-triggered:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/check.h"
@@ -44,22 +45,24 @@ core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& 
   if (limits.message_bytes > kMessageBytesMost) {
     return core::Error("limits: message_bytes is at most 1 GiB");
   }
-  for (const std::uint64_t limit :
-       {limits.message_bytes, std::uint64_t{limits.message_fragments},
-        std::uint64_t{limits.connections}, std::uint64_t{limits.request_head_bytes},
-        std::uint64_t{limits.request_target_bytes}, std::uint64_t{limits.request_headers},
-        std::uint64_t{limits.response_head_bytes}, std::uint64_t{limits.accepts_per_turn},
-        std::uint64_t{limits.tls_handshakes_per_turn}, std::uint64_t{limits.link_bytes_per_turn},
-        std::uint64_t{limits.link_messages_per_turn}, std::uint64_t{limits.assembly_ms}}) {
-    if (limit == 0) {
-      return core::Error(
-          "limits: only connections_per_ip, subscriptions, queues and times but assembly_ms and "
-          "handshake_ms may be 0");
-    }
-  }
-  if (limits.handshake_ms == 0) {
-    return core::Error(
-        "limits: handshake_ms is 0, so that nobody could connect: leave it out for 10 s");
+  const std::pair<std::string_view, std::uint64_t> positive[] = {
+      {"message_bytes", limits.message_bytes},
+      {"message_fragments", limits.message_fragments},
+      {"assembly_ms", limits.assembly_ms},
+      {"handshake_ms", limits.handshake_ms},
+      {"request_head_bytes", limits.request_head_bytes},
+      {"request_target_bytes", limits.request_target_bytes},
+      {"request_headers", limits.request_headers},
+      {"response_head_bytes", limits.response_head_bytes},
+      {"accepts_per_turn", limits.accepts_per_turn},
+      {"tls_handshakes_per_turn", limits.tls_handshakes_per_turn},
+      {"link_bytes_per_turn", limits.link_bytes_per_turn},
+      {"link_messages_per_turn", limits.link_messages_per_turn},
+      {"connections", limits.connections}};
+  for (const auto& [name, value] : positive) {
+    if (value != 0) continue;
+    return core::Error("limits: " + std::string(name) +
+                       " is 0, and nobody would be served: give more, or leave it out");
   }
   if (limits.queue_high_bytes > limits.queue_max_bytes) {
     return core::Error("limits: queue_high_bytes (" + std::to_string(limits.queue_high_bytes) +
@@ -293,7 +296,7 @@ void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
   bool refuse = others >= limits().connections;
   if (refuse) core::log(core::LogLevel::kWarn, "connection limit reached");
   const bool full = common_.refused.load(std::memory_order_relaxed) >= kRefusalsMax;
-  if (refuse && full) {
+  if ((refuse && full) || !has_room_for_link()) {
     common_.connections.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
@@ -311,11 +314,14 @@ void Shard::admit(Listening& listening, net::Listener::Accepted accepted) {
     }
   }
   if (refuse) link.turn_away();
-  WS_CHECK(link.id().index <= kNumberMask);  // more than 2 million on one thread
   if (!watch_socket(link.socket(), link.id())) {
     core::log(core::LogLevel::kWarn, "connection refused: epoll has no room");
     links_.erase(link.id());
   }
+}
+
+bool Shard::has_room_for_link() const {
+  return links_.size() <= kNumberMask;
 }
 
 bool Shard::watch_socket(const net::Socket& socket, core::Id id) {

@@ -119,12 +119,12 @@ class Shard {
   Topics& topics() { return topics_; }
   const Limits& limits() const { return common_.limits; }
   bool watch_socket(const net::Socket& socket, core::Id id);
+  bool has_room_for_link() const;  // false: 2 million, as many as an id can name
   const proto::ProtocolConfig& protocol_config(proto::Role role, bool chunks) const {
     return protocol_configs_[static_cast<std::size_t>(role)][chunks ? 1 : 0];
   }
   proto::DeflateEngine& deflate_engine();
-  // For connections to us that agreed on extensions.
-  Agreements& agreements();
+  Agreements& agreements();  // of connections to us, on extensions
   // Output of the link whose event is being handled, until the end of that event; or until it is so
   // much: its bytes are still in the cache then, and fill four TLS records. Never more than a queue
   // may hold.

@@ -22,6 +22,9 @@ TEST(Result, HoldsAValue) {
   EXPECT_EQ(*result, 4);
   *result = 5;
   EXPECT_EQ(std::as_const(result).value(), 5);
+  EXPECT_EQ(*std::as_const(result), 5);
+  const Result<std::string> text(std::string("text"));
+  EXPECT_EQ(text->size(), 4u);
 }
 
 TEST(Result, HoldsAnError) {

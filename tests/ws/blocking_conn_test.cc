@@ -46,6 +46,8 @@ TEST(BlockingConn, SendsAndReceivesInOrder) {
   EXPECT_EQ(two.value()->type, MessageType::kBinary);
   EXPECT_EQ(two.value()->text(), "two");
   EXPECT_EQ(received(conn), "");
+  ASSERT_TRUE(conn.send(*one.value())) << "what was received can be sent as it is";
+  EXPECT_EQ(received(conn), "one");
 }
 
 TEST(BlockingConn, ATimeoutIsNoEnd) {

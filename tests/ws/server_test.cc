@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -234,12 +235,37 @@ std::string fault_of(const std::function<void(Limits&)>& set) {
   return good ? "" : good.error().message();
 }
 
-// Half a message would ask for the next look at it at once, for ever; nobody would ever be let in.
-TEST(Server, RefusesNoTimeAtAllForAMessageOrAHandshake) {
-  const std::string message = fault_of([](Limits& limits) { limits.assembly_ms = 0; });
-  EXPECT_NE(message.find("assembly_ms"), std::string::npos) << message;
-  const std::string handshake = fault_of([](Limits& limits) { limits.handshake_ms = 0; });
-  EXPECT_NE(handshake.find("handshake_ms"), std::string::npos) << handshake;
+// Nobody would be served, or half a message would ask for the next look at it at once, for ever.
+TEST(Server, RefusesAZeroWithWhichNobodyWouldBeServed) {
+  const std::pair<std::string_view, std::function<void(Limits&)>> zeros[] = {
+      {"message_bytes", [](Limits& limits) { limits.message_bytes = 0; }},
+      {"message_fragments", [](Limits& limits) { limits.message_fragments = 0; }},
+      {"assembly_ms", [](Limits& limits) { limits.assembly_ms = 0; }},
+      {"handshake_ms", [](Limits& limits) { limits.handshake_ms = 0; }},
+      {"request_head_bytes", [](Limits& limits) { limits.request_head_bytes = 0; }},
+      {"request_target_bytes", [](Limits& limits) { limits.request_target_bytes = 0; }},
+      {"request_headers", [](Limits& limits) { limits.request_headers = 0; }},
+      {"response_head_bytes", [](Limits& limits) { limits.response_head_bytes = 0; }},
+      {"accepts_per_turn", [](Limits& limits) { limits.accepts_per_turn = 0; }},
+      {"tls_handshakes_per_turn", [](Limits& limits) { limits.tls_handshakes_per_turn = 0; }},
+      {"link_bytes_per_turn", [](Limits& limits) { limits.link_bytes_per_turn = 0; }},
+      {"link_messages_per_turn", [](Limits& limits) { limits.link_messages_per_turn = 0; }},
+      {"connections", [](Limits& limits) { limits.connections = 0; }},
+  };
+  for (const auto& [name, set] : zeros) {
+    EXPECT_TRUE(fault_of(set).starts_with("limits: " + std::string(name) + " is 0"))
+        << name << ": " << fault_of(set);
+  }
+}
+
+TEST(Server, TakesAZeroThatHasAMeaning) {
+  EXPECT_EQ(fault_of([](Limits& limits) {
+              limits.assembly_bytes_per_s = limits.subscriptions = limits.publish_queue_bytes = 0;
+              limits.queue_high_bytes = limits.queue_max_bytes = limits.connections_per_ip = 0;
+              limits.ping_after_ms = limits.pong_wait_ms = limits.close_ms = 0;
+              limits.linger_ms = limits.drain_ms = 0;
+            }),
+            "");
 }
 
 // Reading would never pause, and on_drain never come, before the connection is closed.

@@ -13,11 +13,8 @@
 namespace {
 
 using ws::core::Buffer;
+using ws::core::bytes_of;
 using ws::proto::Event;
-
-std::span<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 std::string_view text_of(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

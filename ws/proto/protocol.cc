@@ -38,7 +38,7 @@ Event Protocol::next(core::Bytes& in, core::Buffer& out) {
   while (state_ != State::kEnded) {
     Event event;
     if (state_ == State::kPayload) {
-      const bool received = !in.empty() || (direct_bytes_ != 0 && !config_->chunks);
+      const bool received = !in.empty() || direct_waits();
       if (!received && frame_bytes_left_ > 0) return {};
       event = gather_payload(in);
     } else {
@@ -303,8 +303,7 @@ core::Buffer Protocol::take_message(core::ConstBytes payload) {
 }
 
 core::Bytes Protocol::payload_space() {
-  if (state_ != State::kPayload || direct_bytes_ != 0) return {};
-  if (close_written_ || config_->chunks) return {};
+  if (state_ != State::kPayload || close_written_ || config_->chunks || direct_waits()) return {};
   constexpr std::size_t kWorthwhile = 4096;
   WS_DCHECK(message_open_);
   if (frame_bytes_left_ < kWorthwhile) return {};

@@ -173,6 +173,7 @@ class Protocol {
   Event fail(const Event& event, core::Buffer& out);
   void end();
   bool from_client() const { return config_->self.role == Role::kServer; }
+  bool direct_waits() const { return direct_bytes_ != 0 && !config_->chunks; }
 
   const ProtocolConfig* config_;
   std::unique_ptr<Carry> carry_;

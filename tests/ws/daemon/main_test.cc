@@ -308,6 +308,27 @@ class FlatJson {
   std::size_t at_ = 0;
 };
 
+TEST(Daemon, TellsOfEachConnectionAtLogLevelDebug) {
+  WsdProcess wsd(with(kBothSchemes, {"--log-level", "debug"}));
+  ASSERT_TRUE(wsd.wait_listening(2)) << wsd.output();
+  for (const bool tls : {false, true}) {
+    const auto stream = Stream::connect(wsd.port(tls ? "wss://" : "ws://"), tls);
+    ASSERT_NE(stream, nullptr);
+    stream->write(Request().str() + close(4321, "bye"));
+    std::string heard;
+    while (stream->read(heard, 20'000) == Stream::Got::kData) continue;
+  }
+  const auto times = [&](const std::string& part) {
+    const std::string output = wsd.output();
+    int count = 0;
+    for (std::size_t at = 0; (at = output.find(part, at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  EXPECT_TRUE(eventually([&] { return times(" code=4321") == 2; })) << wsd.output();
+  EXPECT_EQ(times(" debug opened peer=127.0.0.1:"), 2) << wsd.output();
+  EXPECT_EQ(times(" debug closed id="), 2) << wsd.output();
+}
+
 // Row R7: whatever peers write, a line of the log stays one line of printable ASCII.
 TEST(Daemon, HostilePeersCannotForgeItsLog) {
   const std::string hostile[] = {
