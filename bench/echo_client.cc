@@ -116,7 +116,7 @@ void EchoReader::compare(std::span<const std::uint8_t> part) {
 bool EchoReader::inflate() {
   core::Buffer out;
   const std::size_t limit = item().reply.size();
-  deflate_->start(compressed_payload_);
+  deflate_->begin_decode(compressed_payload_);
   const auto status = deflate_->step(out, limit, limit + 1);
   compressed_payload_.clear();
   if (status != deflate::InflateStatus::kOk) {

@@ -90,7 +90,7 @@ class Encoder {
 
   std::vector<std::uint8_t> frame(const std::vector<std::uint8_t>& payload) {
     core::Buffer smaller;
-    if (plan_.deflate && deflate_.compress(payload, smaller)) {
+    if (plan_.deflate && deflate_.encode(payload, smaller)) {
       return client_frame(kRsv1 | opcode_, smaller.bytes());
     }
     return client_frame(opcode_, payload);

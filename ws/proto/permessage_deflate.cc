@@ -160,10 +160,11 @@ PermessageDeflate::PermessageDeflate(DeflateEngine& engine, Direction sending, D
     : engine_(&engine),
       receiving_(receiving.window_bits, receiving.takeover),
       sending_(options.level, sending.window_bits, sending.takeover),
-      threshold_bytes_(options.threshold_bytes),
+      encode_bytes_min_(options.threshold_bytes),
       sending_window_bits_(sending.window_bits),
       level_(options.level) {
-  if (threshold_bytes_ == 0) threshold_bytes_ = sending.takeover ? kThresholdTakeover : kThreshold;
+  if (encode_bytes_min_ == 0)
+    encode_bytes_min_ = sending.takeover ? kThresholdTakeover : kThreshold;
 }
 
 PermessageDeflate::Direction PermessageDeflate::direction(const DeflateParameters& parameters,
@@ -196,7 +197,7 @@ ws::Extension::Status PermessageDeflate::decode(core::Buffer& out, std::size_t b
   return Status::kBad;
 }
 
-bool PermessageDeflate::compress(core::ConstBytes message, core::Buffer& out) {
+bool PermessageDeflate::encode(core::ConstBytes message, core::Buffer& out) {
   engine_->deflater.compress(message, sending_, out);
   return sending_.takeover() || out.size() < message.size();
 }

@@ -59,34 +59,30 @@ class PermessageDeflate final : public ws::Extension {
   PermessageDeflate(DeflateEngine& engine, Role self, const DeflateParameters& parameters,
                     const DeflateOptions& options);
 
-  // Decodes a message, given the payloads of its frames joined, in steps: see deflate::Inflater.
-  void start(core::ConstBytes message) { engine_->inflater.start(message, receiving_); }
-  [[nodiscard]] deflate::InflateStatus step(core::Buffer& out, std::size_t limit_bytes,
-                                            std::size_t share_bytes) {
-    return engine_->inflater.step(out, limit_bytes, share_bytes);
-  }
-
-  // Messages of at least so many bytes are worth compress().
-  std::size_t threshold_bytes() const { return threshold_bytes_; }
   // Puts the message, compressed, into `out`, which is empty. true: send that, with RSV1. false: it
   // did not shrink, send the message as it is; never with takeover, where the next message may
   // refer to this one, which therefore goes out compressed even if it grew (by 5 bytes per 64 KiB
   // and 1).
-  [[nodiscard]] bool compress(core::ConstBytes message, core::Buffer& out);
+  [[nodiscard]] bool encode(core::ConstBytes message, core::Buffer& out) override;
+  std::size_t encode_bytes_min() const override { return encode_bytes_min_; }
 
   // The same, referring to nothing sent before, for a message that goes to many: all that receive
   // messages within sending_window_bits() can decode it.
   [[nodiscard]] bool compress_alone(core::ConstBytes message, core::Buffer& out);
   unsigned sending_window_bits() const { return sending_window_bits_; }
 
-  bool encode(core::ConstBytes message, core::Buffer& out) override {
-    return compress(message, out);
+  // Decodes a message, given the payloads of its frames joined, in steps.
+  void begin_decode(core::ConstBytes message) override {
+    engine_->inflater.start(message, receiving_);
   }
-  std::size_t encode_bytes_min() const override { return threshold_bytes_; }
-  void begin_decode(core::ConstBytes message) override { start(message); }
   Status decode(core::Buffer& out, std::size_t bytes_max, std::size_t share_bytes) override;
+  // The same, which tells one fault from another: see deflate::Inflater.
+  [[nodiscard]] deflate::InflateStatus step(core::Buffer& out, std::size_t bytes_max,
+                                            std::size_t share_bytes) {
+    return engine_->inflater.step(out, bytes_max, share_bytes);
+  }
 
-  // To be called when a message goes out with RSV1 set that compress() did not make, such as one
+  // To be called when a message goes out with RSV1 set that encode() did not make, such as one
   // compressed once, without takeover, for many connections: nothing sent before it is referred to
   // any more. Has no effect without takeover. See deflate::DeflateContext::forget().
   void forget_sent() { sending_.forget(); }
@@ -106,7 +102,7 @@ class PermessageDeflate final : public ws::Extension {
   DeflateEngine* engine_;
   deflate::InflateContext receiving_;
   deflate::DeflateContext sending_;
-  std::size_t threshold_bytes_;
+  std::size_t encode_bytes_min_;
   unsigned sending_window_bits_;
   DeflateLevel level_;
 };

@@ -49,7 +49,7 @@ struct Result {
 Result decode(PermessageDeflate& end, core::ConstBytes message, std::size_t share = kLimit + 1,
               std::size_t limit = kLimit) {
   core::Buffer out;
-  end.start(message);
+  end.begin_decode(message);
   InflateStatus status;
   do {
     status = end.step(out, limit, share);
@@ -119,7 +119,7 @@ constexpr Role other(Role role) {
 void carry(const std::string& message, PermessageDeflate& from, PermessageDeflate& to,
            deflate::InflateContext& reference) {
   core::Buffer compressed;
-  if (!from.compress(bytes_of(message), compressed)) return;  // sent as it is
+  if (!from.encode(bytes_of(message), compressed)) return;  // sent as it is
   // With takeover what does not shrink is stored, since the context has it already: 5 bytes for
   // each 64 KiB begun and 1 more.
   ASSERT_LE(compressed.size(), message.size() + 5 * (message.size() / 65536 + 1) + 1);
@@ -161,8 +161,8 @@ TEST(PermessageDeflate, RefersToEarlierMessagesExactlyWhereItMay) {
       PermessageDeflate end(engine(), sender, agreed.parameters, kTakeover);
       core::Buffer once;
       core::Buffer again;
-      ASSERT_TRUE(end.compress(bytes_of(message), once));
-      ASSERT_TRUE(end.compress(bytes_of(message), again));
+      ASSERT_TRUE(end.encode(bytes_of(message), once));
+      ASSERT_TRUE(end.encode(bytes_of(message), again));
       deflate::InflateContext forgetful(15, false);
       core::Buffer out;
       engine().inflater.start(again.bytes(), forgetful);
@@ -191,7 +191,7 @@ TEST(PermessageDeflate, RefersToNothingFromBeforeAMessageItDidNotMake) {
       deflate::DeflateContext many(DeflateLevel::kFast, agreed.bits(sender), false);
       for (int i = 0; i < 4; ++i) {
         core::Buffer compressed;
-        ASSERT_TRUE(from.compress(bytes_of(own), compressed));
+        ASSERT_TRUE(from.encode(bytes_of(own), compressed));
         expect_text(decode(to, compressed.bytes()), own);
         compressed.clear();
         engine().deflater.compress(bytes_of(other_text), many, compressed);
@@ -291,11 +291,10 @@ TEST(PermessageDeflate, LeavesAloneWhatDoesNotShrink) {
     for (const std::size_t size :
          std::initializer_list<std::size_t>{1, 2, 64, 1024, 5'000, 65'535, 65'536, 200'000}) {
       core::Buffer out;
-      EXPECT_FALSE(end.compress(bytes_of(test::noise(rng, size)), out)) << size;
+      EXPECT_FALSE(end.encode(bytes_of(test::noise(rng, size)), out)) << size;
     }
     core::Buffer out;
-    ASSERT_TRUE(end.compress(bytes_of(std::string(5'000, 'a')), out))
-        << "the next one is another's";
+    ASSERT_TRUE(end.encode(bytes_of(std::string(5'000, 'a')), out)) << "the next one is another's";
     EXPECT_LT(out.size(), 100u);
     expect_text(decode(end, out.bytes()), std::string(5'000, 'a'));
   }
@@ -339,12 +338,12 @@ TEST(PermessageDeflate, ReceivingHoldsNoMoreThanTheWindow) {
 
 TEST(PermessageDeflate, HasAThresholdForEachMode) {
   PermessageDeflate on(engine(), Role::kServer, kFresh, kOn);
-  EXPECT_EQ(on.threshold_bytes(), 1024u);
+  EXPECT_EQ(on.encode_bytes_min(), 1024u);
   PermessageDeflate takeover(engine(), Role::kServer, DeflateParameters{}, kTakeover);
-  EXPECT_EQ(takeover.threshold_bytes(), 64u);
+  EXPECT_EQ(takeover.encode_bytes_min(), 64u);
   DeflateOptions own = kOn;
   own.threshold_bytes = 7;
-  EXPECT_EQ(PermessageDeflate(engine(), Role::kServer, kFresh, own).threshold_bytes(), 7u);
+  EXPECT_EQ(PermessageDeflate(engine(), Role::kServer, kFresh, own).encode_bytes_min(), 7u);
 }
 
 // They take time, so whoever serves many counts them, also of a message that is refused.
