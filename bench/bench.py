@@ -158,7 +158,10 @@ def generate(args, command):
     if done.returncode != 0:
         name = pathlib.Path(command[0]).name
         raise Failed(done.stderr.strip().removeprefix(f"{name}: ") or "the generator failed")
-    return json.loads(done.stdout)
+    result = json.loads(done.stdout)
+    if None in result.values():
+        raise Failed("its process used no CPU time: a script that starts the server is to exec it")
+    return result
 
 
 def wsbench(args, url, pid, options, seconds):
@@ -271,25 +274,36 @@ class Bench:
         with contextlib.ExitStack() as stack:
             places = [stack.enter_context(running(self.args, server, None)) for _ in range(2)]
             urls = [f"{server.scheme(False)}://127.0.0.1:{port}" for port, _ in places]
-            crowded = places[1][1]
             crowd = stack.enter_context(subprocess.Popen(
                 pinned(self.args.generator_core,
                        [str(self.args.build / "wsbench"), "--url", urls[1], "--connections", "1",
                         "--rate", "1", "--duration", "600", "--idle", str(IDLE[False])]),
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
             stack.callback(crowd.kill)
-            while len(os.listdir(f"/proc/{crowded}/fd")) < IDLE[False]:
+
+            def held():
                 if crowd.poll() is not None:
-                    raise Failed(f"refuses {IDLE[False]:,} connections")
+                    raise Failed(crowd.stderr.read().strip() or "the idle connections are over")
+                with contextlib.suppress(OSError):
+                    return len(os.listdir(f"/proc/{places[1][1]}/fd")) >= IDLE[False]
+                return False
+
+            deadline = time.monotonic() + 60
+            while not held():
+                if time.monotonic() > deadline:
+                    raise Failed(f"does not take {IDLE[False]:,} connections")
                 time.sleep(0.1)
             time.sleep(0.5)  # the last of them shake hands
             results = []
-            for _ in range(IDLE_ROUNDS):
-                alone, among = (
-                    wsbench(self.args, url, pid, ["--connections", "100"], self.args.seconds)
-                    for url, (_, pid) in zip(urls, places))
-                results.append({"ratio": among["messages_per_cpu_second"] /
-                                         alone["messages_per_cpu_second"]})
+            for number in range(IDLE_ROUNDS):
+                rates = {}
+                for i in (1, 0) if number % 2 else (0, 1):
+                    result = wsbench(self.args, urls[i], places[i][1], ["--connections", "100"],
+                                     self.args.seconds)
+                    rates[i] = result["messages_per_cpu_second"]
+                results.append({"ratio": rates[1] / rates[0]})
+            if not held():
+                raise Failed("ended idle connections")
             return results
 
     def idle_all(self):

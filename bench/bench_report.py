@@ -99,14 +99,18 @@ PERCENTILES = ["p50", "p90", "p99", "p99.9"]
 
 
 def latency_table(results):
+    def tail(server):
+        values = results.values("open", server, "latency_us_p99.9")
+        return f"{statistics.quantiles(values, n=10, method='inclusive')[-1]:.0f}"
+
     rows = []
     for server in results.servers:
         rates = results.values("open", server, "rate")
         if rates:
             rows.append([server, f"{median(rates):,.0f}",
                          *(spread(results.values("open", server, f"latency_us_{p}"), 0)
-                           for p in PERCENTILES)])
-    return table(["server", "messages/s", *PERCENTILES], rows)
+                           for p in PERCENTILES), tail(server)])
+    return table(["server", "messages/s", *PERCENTILES, "p99.9 of the worst tenth"], rows)
 
 
 def memory_table(results):

@@ -14,17 +14,9 @@ namespace {
 
 constexpr std::size_t kPageBytes = 4096;
 
-std::size_t skew(std::size_t capacity) {
-  return capacity < Buffer::kLargeBytes ? 0 : Buffer::kSkewBytes;
-}
-
-std::uint8_t* allocate(std::size_t capacity) {
-  const std::size_t bytes = capacity + skew(capacity);
-  const std::size_t pages = (bytes + kPageBytes - 1) / kPageBytes;
-  void* const memory =
-      skew(capacity) == 0 ? std::malloc(bytes) : std::aligned_alloc(kPageBytes, pages * kPageBytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return static_cast<std::uint8_t*>(memory) + skew(capacity);
+std::size_t skew_in(const std::uint8_t* memory) {
+  const std::size_t offset = reinterpret_cast<std::uintptr_t>(memory) % kPageBytes;
+  return (Buffer::kPlaceInPage + kPageBytes - offset) % kPageBytes;
 }
 
 }  // namespace
@@ -40,27 +32,34 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   begin_ = std::exchange(other.begin_, 0);
   end_ = std::exchange(other.end_, 0);
   capacity_ = std::exchange(other.capacity_, 0);
+  skew_ = std::exchange(other.skew_, 0);
   return *this;
 }
 
 void Buffer::make_room(std::size_t count) {
   WS_CHECK(count <= UINT32_MAX);
   const std::size_t used = size();
-  // Moving to the front pays for itself only when at least half as much was consumed: a nearly
-  // full buffer that loses and gains a byte at a time must grow, or each byte moves all others.
-  if (capacity_ - used >= count && begin_ >= used / 2) {
+  const std::size_t dropped = begin_;
+  if (dropped > 0) {
     if (used > 0) std::memmove(bytes_, data(), used);
-  } else {
-    const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
-    WS_CHECK(wanted <= UINT32_MAX);
-    std::uint8_t* const grown = allocate(wanted);
-    if (used > 0) copy_large(grown, data(), used);
-    release();
-    bytes_ = grown;
-    capacity_ = static_cast<std::uint32_t>(wanted);
+    begin_ = 0;
+    end_ = static_cast<std::uint32_t>(used);
+    // Moving to the front pays for itself only when at least half as much was consumed: a nearly
+    // full buffer that loses and gains a byte at a time must grow, or each byte moves all others.
+    if (capacity_ - used >= count && dropped >= used / 2) return;
   }
-  begin_ = 0;
-  end_ = static_cast<std::uint32_t>(used);
+  const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
+  WS_CHECK(wanted <= UINT32_MAX);
+  if (used == 0) release();  // realloc would copy what nobody wants
+  const bool large = wanted >= kLargeBytes;
+  void* const grown = std::realloc(memory(), wanted + (large ? kPageBytes : 0));
+  if (grown == nullptr) throw std::bad_alloc();
+  auto* const base = static_cast<std::uint8_t*>(grown);
+  const std::size_t skew = large ? skew_in(base) : 0;
+  if (used > 0 && skew != skew_) std::memmove(base + skew, base + skew_, used);
+  bytes_ = base + skew;
+  skew_ = static_cast<std::uint32_t>(skew);
+  capacity_ = static_cast<std::uint32_t>(wanted);
 }
 
 void Buffer::append(ConstBytes bytes) {
@@ -76,9 +75,9 @@ void Buffer::consume(std::size_t count) {
 }
 
 void Buffer::release() {
-  if (bytes_ != nullptr) std::free(bytes_ - skew(capacity_));
+  std::free(memory());
   bytes_ = nullptr;
-  begin_ = end_ = capacity_ = 0;
+  begin_ = end_ = capacity_ = skew_ = 0;
 }
 
 }  // namespace ws::core

@@ -22,12 +22,13 @@ inline ConstBytes bytes_of(std::string_view text) {
 // owns no memory. errors: std::bad_alloc; beyond 4 GiB it aborts.
 class Buffer {
  public:
-  // From here on a buffer begins kSkewBytes into a page of its own. Linux copies from and to a
-  // socket with `rep movsb`, which takes up to five times as long when the target lies 1 to 31
-  // bytes further into its page than the source (measured on AMD Zen). The kernel's side of large
-  // messages begins with a page, ours would where malloc puts large blocks: 16 bytes behind that.
+  // From kLargeBytes on a buffer begins at this place in a page, for which it takes up to 4 KiB
+  // more than capacity(). Linux copies to and from sockets with `rep movsb`, which takes five times
+  // as long when the target lies 1 to 31 bytes further into its page than the source (measured on
+  // AMD Zen; copy.h tells of memcpy()). The kernel's side of a large message begins with a page,
+  // and ours would where malloc puts large blocks: 16 bytes behind that.
   static constexpr std::size_t kLargeBytes = 64 * 1024;
-  static constexpr std::size_t kSkewBytes = 256;
+  static constexpr std::size_t kPlaceInPage = 256;
 
   Buffer() = default;
   ~Buffer() { release(); }
@@ -59,11 +60,13 @@ class Buffer {
 
  private:
   void make_room(std::size_t count);
+  std::uint8_t* memory() const { return bytes_ == nullptr ? nullptr : bytes_ - skew_; }
 
-  std::uint8_t* bytes_ = nullptr;
+  std::uint8_t* bytes_ = nullptr;  // malloc's memory() and skew_; realloc may grow it in place
   std::uint32_t begin_ = 0;
   std::uint32_t end_ = 0;
   std::uint32_t capacity_ = 0;  // 32 bits: no buffer of ours passes 4 GiB (checked)
+  std::uint32_t skew_ = 0;
 };
 
 }  // namespace ws::core

@@ -20,6 +20,7 @@ struct Scratch {
   // What is received, and one record of 16 KiB that waited in the session for its last byte.
   static constexpr std::size_t kPlainBytes = kReceiveBytes + 16 * 1024;
 
+  // What is in them holds until the next read of this thread. errors: std::bad_alloc, at the first.
   core::Bytes receive() { return receive_.prepare(kReceiveBytes).first(kReceiveBytes); }
   core::Bytes plain() { return plain_.prepare(kPlainBytes).first(kPlainBytes); }
 

@@ -61,7 +61,7 @@ test: test-deps
 	@for part in 0 1 2 3; do GTEST_TOTAL_SHARDS=4 GTEST_SHARD_INDEX=$$part WSD=$(B)/wsd \
 	  $(B)/wstests --gtest_brief=1 $(T) >$(B)/tests.$$part.log 2>&1 & parts="$$parts $$!"; done; \
 	for part in $$parts; do wait $$part || failed=1; done; cat $(B)/tests.?.log; [ -z "$$failed" ] || \
-	  { echo "What failed, again:"; grep -h -B 12 -A 12 -E '^\[  FAILED|ERROR: |WARNING: Thr' $(B)/tests.?.log; exit 1; }
+	  { echo "What failed, again:"; grep -h -B 12 -A 12 -E '^\[  FAILED|ERROR: |WARNING: Thr|runtime error: |check failed: ' $(B)/tests.?.log; exit 1; }
 
 asan tsan:
 	@$(MAKE) --no-print-directory test VARIANT=$@

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/conformance/conformance.h"
+#include "tests/conformance/deflate_frames.h"
 #include "tests/conformance/runner.h"
 #include "tests/support/stream.h"
 #include "tests/support/wsd_process.h"
@@ -152,6 +153,24 @@ TEST(Attacks, TinyFragmentsCostNoMoreThanTheirBytes) {
   }
   // 50 messages of 10,001 bytes; sanitizers and the allocator take their share.
   EXPECT_LT(wsd.status("VmRSS") - before, 16 * 1024);
+}
+
+// Row C1: 16 KiB that become 16 MiB, as often as anybody likes, take the memory of a message and
+// its answer, not of all the buffers they grew through.
+TEST(Attacks, CompressedMessagesLeaveNoMemoryBehind) {
+  Wsd wsd({});
+  ASSERT_EQ(wsd.play(echo()), "");
+  constexpr long kTerabyte = 1L << 30;  // in KiB: what only a sanitizer maps
+  if (wsd.status("VmSize") > kTerabyte) GTEST_SKIP() << "sanitizers keep what is freed";
+  const long before = wsd.status("VmRSS");
+  Script script =
+      offers(kOffer, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+  for (int i = 0; i < 12; ++i) {
+    script.sends(packed(kBinary, deflated(std::string(kMessageMax, '\0'))))
+        .gets_packed(kBinary, std::string(kMessageMax, '\0'));
+  }
+  ASSERT_EQ(wsd.play(script.bye(), true), "");
+  EXPECT_LT(wsd.status("VmHWM") - before, 96 * 1024);
 }
 
 // A peer of the wrong kind is nobody else's trouble.
