@@ -101,7 +101,8 @@ PERCENTILES = ["p50", "p90", "p99", "p99.9"]
 def latency_table(results):
     def tail(server):
         values = results.values("open", server, "latency_us_p99.9")
-        return f"{statistics.quantiles(values, n=10, method='inclusive')[-1]:.0f}"
+        tenths = statistics.quantiles(values, n=10, method="inclusive") if len(values) > 1 else values
+        return f"{tenths[-1]:.0f}"
 
     rows = []
     for server in results.servers:
