@@ -134,8 +134,8 @@ Transport::Output Transport::write_sealed(std::span<const iovec> parts, Scratch&
   std::array<std::uint8_t, kRecordBytes> room;
   core::Buffer& pending = session_->pending();
   for (;;) {
-    if (pending.capacity() == 0)
-      pending = scratch.pool.take(2 * kSealAheadBytes);  // flush() gives it back
+    // flush() gives it back.
+    if (pending.capacity() == 0) pending = scratch.pool.take(2 * kSealAheadBytes);
     bool more = true;
     while (pending.size() < kSealAheadBytes && more) {
       const core::ConstBytes record = gather.next(room);

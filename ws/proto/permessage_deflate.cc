@@ -163,8 +163,9 @@ PermessageDeflate::PermessageDeflate(DeflateEngine& engine, Direction sending, D
       encode_bytes_min_(options.threshold_bytes),
       sending_window_bits_(sending.window_bits),
       level_(options.level) {
-  if (encode_bytes_min_ == 0)
+  if (encode_bytes_min_ == 0) {
     encode_bytes_min_ = sending.takeover ? kThresholdTakeover : kThreshold;
+  }
 }
 
 PermessageDeflate::Direction PermessageDeflate::direction(const DeflateParameters& parameters,
