@@ -26,6 +26,7 @@
 
 #include "bench/args.h"
 #include "bench/process.h"
+#include "core/buffer.h"
 
 namespace ws::bench {
 namespace {
@@ -45,16 +46,6 @@ constexpr std::string_view kUsage =
 constexpr std::size_t kRecordBytesMax = (1 << 14) + 256 + 5;
 
 using Bytes = std::span<const std::uint8_t>;
-
-constexpr std::size_t kPageBytes = 4096;
-
-// From 256 bytes behind a page's start on: where core/buffer.h has its large buffers too, as the
-// kernel copies slowly to just behind a page's start, which is where a vector would be.
-std::span<std::uint8_t> in_a_page(std::vector<std::uint8_t>& memory) {
-  constexpr std::size_t kOffset = 256;
-  const std::size_t offset = reinterpret_cast<std::uintptr_t>(memory.data()) % kPageBytes;
-  return std::span(memory).subspan((kOffset + kPageBytes - offset) % kPageBytes);
-}
 
 // What OpenSSL reads from and writes to during the turn of one connection.
 struct Wire {
@@ -126,8 +117,7 @@ class Server {
       : listen_fd_(listen_fd),
         context_(context),
         epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
-        memory_(buffer_bytes + kPageBytes),
-        buffer_(in_a_page(memory_).first(buffer_bytes)),
+        buffer_(memory_.prepare(buffer_bytes).first(buffer_bytes)),
         plain_(context == nullptr ? 0 : buffer_bytes + kRecordBytesMax) {
     watch(listen_fd_, EPOLLIN, nullptr);
   }
@@ -234,8 +224,8 @@ class Server {
   BIO_METHOD* method_ = wire_method();
   Wire wire_;
   int epoll_fd_;
-  std::vector<std::uint8_t> memory_;
-  std::span<std::uint8_t> buffer_;  // in it
+  core::Buffer memory_;  // which begins where the kernel copies fast, as the engine's does
+  std::span<std::uint8_t> buffer_;
   std::vector<std::uint8_t> plain_;
 };
 

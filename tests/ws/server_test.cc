@@ -237,24 +237,28 @@ std::string fault_of(const std::function<void(Limits&)>& set) {
 
 // Nobody would be served, or half a message would ask for the next look at it at once, for ever.
 TEST(Server, RefusesAZeroWithWhichNobodyWouldBeServed) {
-  const std::pair<std::string_view, std::function<void(Limits&)>> zeros[] = {
-      {"message_bytes", [](Limits& limits) { limits.message_bytes = 0; }},
-      {"message_fragments", [](Limits& limits) { limits.message_fragments = 0; }},
-      {"assembly_ms", [](Limits& limits) { limits.assembly_ms = 0; }},
-      {"handshake_ms", [](Limits& limits) { limits.handshake_ms = 0; }},
-      {"request_head_bytes", [](Limits& limits) { limits.request_head_bytes = 0; }},
-      {"request_target_bytes", [](Limits& limits) { limits.request_target_bytes = 0; }},
-      {"request_headers", [](Limits& limits) { limits.request_headers = 0; }},
-      {"response_head_bytes", [](Limits& limits) { limits.response_head_bytes = 0; }},
-      {"accepts_per_turn", [](Limits& limits) { limits.accepts_per_turn = 0; }},
-      {"tls_handshakes_per_turn", [](Limits& limits) { limits.tls_handshakes_per_turn = 0; }},
-      {"link_bytes_per_turn", [](Limits& limits) { limits.link_bytes_per_turn = 0; }},
-      {"link_messages_per_turn", [](Limits& limits) { limits.link_messages_per_turn = 0; }},
-      {"connections", [](Limits& limits) { limits.connections = 0; }},
+  const auto expect_named = [](std::string_view name, const std::string& fault) {
+    EXPECT_TRUE(fault.starts_with("limits: " + std::string(name) + " is 0"))
+        << name << ": " << fault;
   };
-  for (const auto& [name, set] : zeros) {
-    EXPECT_TRUE(fault_of(set).starts_with("limits: " + std::string(name) + " is 0"))
-        << name << ": " << fault_of(set);
+  expect_named("message_bytes", fault_of([](Limits& limits) { limits.message_bytes = 0; }));
+  const std::pair<std::string_view, std::uint32_t Limits::*> others[] = {
+      {"message_fragments", &Limits::message_fragments},
+      {"assembly_ms", &Limits::assembly_ms},
+      {"handshake_ms", &Limits::handshake_ms},
+      {"request_head_bytes", &Limits::request_head_bytes},
+      {"request_target_bytes", &Limits::request_target_bytes},
+      {"request_headers", &Limits::request_headers},
+      {"response_head_bytes", &Limits::response_head_bytes},
+      {"accepts_per_turn", &Limits::accepts_per_turn},
+      {"tls_handshakes_per_turn", &Limits::tls_handshakes_per_turn},
+      {"link_bytes_per_turn", &Limits::link_bytes_per_turn},
+      {"link_messages_per_turn", &Limits::link_messages_per_turn},
+      {"connections", &Limits::connections},
+  };
+  for (const auto& [name, limit] : others) {
+    const auto set = [member = limit](Limits& limits) { limits.*member = 0; };
+    expect_named(name, fault_of(set));
   }
 }
 
@@ -295,7 +299,6 @@ TEST(Server, TwoServersDoNotShareAPort) {
   EXPECT_FALSE(second.start());
 }
 
-// "errors: one line naming the listener or file and the cure. Then nothing runs."
 // A handler that waits so long holds its thread up, but what it does with its own connection after
 // that is as good as before.
 TEST(Server, MayRunInAHandlerOfAnother) {
@@ -313,6 +316,7 @@ TEST(Server, MayRunInAHandlerOfAnother) {
   EXPECT_EQ(outer.serves(false), "");
 }
 
+// "errors: one line naming the listener or file and the cure. Then nothing runs."
 TEST(Server, AFailedStartLeavesNothingBehind) {
   TestCerts directory;
   const std::string path = directory.path("wsd.sock");
