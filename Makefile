@@ -6,19 +6,28 @@
 VARIANT ?= release
 B := build/$(VARIANT)
 
-CXXFLAGS ?= -O2 -g
+# As many compilers as there are cores, unless -j says otherwise; what installs or measures goes one after the other.
+ifeq ($(MAKELEVEL)$(findstring -j,$(MAKEFLAGS) $(shell echo "$$MAKEFLAGS")),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+ifneq ($(filter run test asan tsan check %deps bench bench-peers bench-micro bench-counts clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+
+CXXFLAGS ?= -O2 -g1
 required_flags := -std=c++20 -I. -pthread -MMD -MP -Wall -Wextra -Wshadow -Wconversion -Werror \
   -DOPENSSL_NO_DEPRECATED -DOPENSSL_API_COMPAT=30000
 flags_release := -DNDEBUG
-flags_debug := -O0
-flags_asan := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-flags_tsan := -O1 -g1 -fsanitize=thread
+flags_debug := -O0 -g
+flags_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+flags_tsan := -O1 -fsanitize=thread
 flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(parts),$(test_flags),$(library_flags))
 compiler := $(notdir $(lastword $(CXX)))
-# The library shares some where it is instrumented; release shows that each file includes what it uses.
+# Half of a file's time would go into the standard library's headers, so those that most files need are compiled once; the
+# debug build does without, which shows that each file includes what it uses.
 library_headers := algorithm array atomic functional memory mutex optional span string thread utility variant vector
-library_precompiled := $(if $(filter asan tsan,$(VARIANT)),$(B)/library.$(compiler).h)
-library_flags = $(if $<,$(addprefix -include ,$(library_precompiled)))
+library_precompiled := $(if $(filter-out debug,$(VARIANT)),$(B)/library.$(compiler).h)
+library_flags := $(addprefix -include ,$(library_precompiled))
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))
@@ -42,9 +51,10 @@ $(B)/%.o: %.cc | $(B)/openssl $(addsuffix .gch,$(library_precompiled))
 	@$(CXX) $(flags) -c $< -o $@
 
 ifneq ($(library_precompiled),)
-$(library_precompiled).gch: | $(B)/openssl
-	@printf '#include <%s>\n' $(library_headers) >$(library_precompiled)
-	@$(CXX) $(flags) -x c++-header $(library_precompiled) -o $@
+$(library_precompiled): | $(B)/openssl
+	@printf '#include <%s>\n' $(library_headers) >$@
+$(library_precompiled).gch: $(library_precompiled)
+	@$(CXX) $(filter-out -include $<,$(flags)) -x c++-header $< -o $@
 endif
 
 $(B)/libws.a: $(library_objects)

@@ -17,7 +17,7 @@ test_files := $(or $(test_sources_$(VARIANT)),$(test_sources))
 # share are compiled once, by each compiler for itself.
 slow_tests := tests/ws/deflate/% tests/ws/proto/utf8_test.cc \
   $(patsubst %,tests/conformance/%.cc,conformance deflate_frames protocol_test runner)
-test_flags = $(if $(filter file,$(origin CXXFLAGS)),-g1 $(if $(filter $(slow_tests),$(parts)),-O1,-O0)) \
+test_flags = $(if $(filter file,$(origin CXXFLAGS)),$(if $(filter $(slow_tests),$(parts)),-O1,-O0)) \
   $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$(parts)),,-include $(precompiled))
 precompiled := $(B)/$(compiler).h
 
