@@ -45,6 +45,9 @@ WORKS += [
     ("resumed", "TLS handshakes, resumed", True, "--churn 4 --resume"),
     ("churn", "connect + upgrade + close", False, "--churn 4"),
 ]
+# Where it shows that a server has a message to gather and to unmask before it answers, a second
+# yardstick does only that: work -> bytes of the masked frame.
+GATHERED = {"16k": (16 << 10) + 8, "1m": (1 << 20) + 14}
 HANDSHAKES_ONLY = {"full", "resumed"}
 # fanout's, on servers with publish and subscribe; the yardstick is a bare loop of send().
 PUBLISH = ("publish", "publish 64 B to 1,000 subscribers", "--rounds 1 --publishes 60")
@@ -66,7 +69,7 @@ class Server:
                 for word in (self.tls if tls else self.plain)]
 
     def scheme(self, tls, handshakes_only=False):
-        if self.name == YARDSTICK or handshakes_only:
+        if self.name.split()[0] == YARDSTICK or handshakes_only:
             return "tls" if tls else "tcp"
         return "wss" if tls else "ws"
 
@@ -75,8 +78,18 @@ def program(name, command, versions):
     return Server(name, [*command, "{port}"], [*command, "{port}", "{cert}", "{key}"], versions)
 
 
+def limit_command(args):
+    return [str(args.build / "limit"), "--listen", "127.0.0.1:{port}"]
+
+
+def gathering_yardsticks(args):
+    return {work: Server(f"{YARDSTICK} --message {size}",
+                         [*limit_command(args), "--message", str(size)], [], [])
+            for work, size in GATHERED.items()}
+
+
 def our_servers(args):
-    limit = [str(args.build / "limit"), "--listen", "127.0.0.1:{port}"]
+    limit = limit_command(args)
     wsd = [str(args.wsd), "--threads", str(args.threads), "--max-connections", "12000",
            "--log-level", "error", "--listen"]
     pem = ["--cert", "{cert}", "--key", "{key}"]
@@ -174,6 +187,7 @@ def wsbench(args, url, pid, options, seconds):
 class Bench:
     def __init__(self, args, servers):
         self.args, self.servers = args, servers
+        self.gathering = gathering_yardsticks(args)
         self.runs = {}      # work -> server -> results of the rounds
         self.failures = {}  # "server, work" -> why
         self.tls = make_certificate(args)
@@ -193,14 +207,19 @@ class Bench:
             self.failures[f"{server.name}, {work}"] = str(failure)
             return None
 
+    def start(self, stack, server, tls):
+        place = self.attempt(
+            "TLS" if tls else "plain", server,
+            lambda: stack.enter_context(running(self.args, server, tls and self.tls)))
+        if place is not None:
+            self.started[server.name, tls] = place
+
     def start_all(self, stack):
         for server in self.servers:
-            for tls in (False, True):
-                place = self.attempt(
-                    "TLS" if tls else "plain", server,
-                    lambda: stack.enter_context(running(self.args, server, tls and self.tls)))
-                if place is not None:
-                    self.started[server.name, tls] = place
+            self.start(stack, server, False)
+            self.start(stack, server, True)
+        for server in self.gathering.values():
+            self.start(stack, server, False)
         # wsd echoes; its engine publishes in this one.
         ours = Server("wsd", [str(self.args.build / "fanout_server"), "--threads",
                               str(self.args.threads), "--listen", "ws://127.0.0.1:{port}"], [], [])
@@ -240,7 +259,7 @@ class Bench:
     def round(self, servers):
         peak = {}
         for work, _, tls, options in WORKS:
-            for server in servers:
+            for server in [*servers, *(s for key, s in self.gathering.items() if key == work)]:
                 if (server.name, tls) not in self.started:
                     continue
                 result = self.attempt(work, server, lambda: self.measure(
@@ -349,7 +368,8 @@ def parse_arguments():
                                      formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
                         help="one more server, started as COMMAND PORT [CERT KEY]; repeatable")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the ready peers only these")
+    parser.add_argument("--only", nargs="*", metavar="NAME",
+                        help="of the ready peers only these, or none")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="measured time of one run (0.15)")
     parser.add_argument("--threads", type=int, default=1, help="of wsd (1)")
@@ -385,6 +405,7 @@ def main():
                          for server in bench.servers}
     results = {"machine": facts, "rounds": args.rounds, "seconds": args.seconds,
                "threads": args.threads, "yardstick": YARDSTICK,
+               "gathering": {work: server.name for work, server in bench.gathering.items()},
                "servers": [server.name for server in bench.servers], "missing": missing,
                "works": [[key, title] for key, title, *_ in [*WORKS, PUBLISH]],
                "failures": bench.failures, "runs": bench.runs}

@@ -79,6 +79,12 @@ def ratio_table(results):
     ratios = results.ratios("text", "wsd", "wsd", "64x64")
     if ratios:
         text += f"\nwsd: text takes {spread(ratios)} of binary.\n"
+    for work, bare in results.data["gathering"].items():
+        theirs = results.ratios(work, bare, results.yardstick)
+        ours = results.ratios(work, "wsd", bare)
+        if theirs and ours:
+            text += (f"\n`{bare}`, which gathers such a message and unmasks it before it sends, does "
+                     f"{spread(theirs)} of {results.yardstick}; wsd {spread(ours)} of that.\n")
     return text
 
 

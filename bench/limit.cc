@@ -27,6 +27,7 @@
 #include "bench/args.h"
 #include "bench/process.h"
 #include "core/buffer.h"
+#include "ws/proto/mask.h"
 
 namespace ws::bench {
 namespace {
@@ -37,6 +38,8 @@ constexpr std::string_view kUsage =
   --listen IP:PORT   IPv4 address; port 0 picks one
   --cert FILE        TLS, with this PEM certificate
   --key FILE         and its PEM private key
+  --message SIZE     what a server cannot do without, too: gathers so many bytes, header and all,
+                     unmasks them where they lie, then sends; for one message in flight, without TLS
   --buffer SIZE      the one receive buffer, suffixes k and m (256k; over TLS 64k, as three are in
                      use there, and shall fit the second-level cache)
 )";
@@ -46,6 +49,7 @@ constexpr std::string_view kUsage =
 constexpr std::size_t kRecordBytesMax = (1 << 14) + 256 + 5;
 
 using Bytes = std::span<const std::uint8_t>;
+using Space = std::span<std::uint8_t>;
 
 // What OpenSSL reads from and writes to during the turn of one connection.
 struct Wire {
@@ -106,6 +110,7 @@ SSL_CTX* tls_context(const std::string& cert, const std::string& key) {
 struct Peer {
   int fd;
   SSL* ssl;
+  core::Buffer message{};            // --message: what has come of it
   std::vector<std::uint8_t> unsent;  // what the kernel refused; no reading until it is gone
   std::size_t unsent_from = 0;
 };
@@ -113,9 +118,10 @@ struct Peer {
 class Server {
  public:
   // context: null for plain TCP.
-  Server(int listen_fd, SSL_CTX* context, std::size_t buffer_bytes)
+  Server(int listen_fd, SSL_CTX* context, std::size_t buffer_bytes, std::size_t message_bytes)
       : listen_fd_(listen_fd),
         context_(context),
+        message_bytes_(message_bytes),
         epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
         buffer_(memory_.prepare(buffer_bytes).first(buffer_bytes)),
         plain_(context == nullptr ? 0 : buffer_bytes + kRecordBytesMax) {
@@ -172,15 +178,35 @@ class Server {
   bool serve(Peer& peer, bool hangup) {
     if (!flush(peer)) return false;
     while (peer.unsent.empty()) {
-      const ssize_t got = recv(peer.fd, buffer_.data(), buffer_.size(), 0);
+      const Space room = message_bytes_ == 0 ? buffer_ : room_for_message(peer);
+      const ssize_t got = recv(peer.fd, room.data(), room.size(), 0);
       if (got <= 0) return got < 0 && errno == EAGAIN;
-      const auto bytes = static_cast<std::size_t>(got);
-      const Bytes in = buffer_.first(bytes);
-      if (peer.ssl == nullptr ? !send_or_keep(peer, in) : !echo_tls(peer, in)) return false;
-      // A short read has emptied the socket, and an edge will tell of more.
-      if (bytes < buffer_.size() && !hangup) break;
+      const Space in = room.first(static_cast<std::size_t>(got));
+      const bool open = message_bytes_ > 0    ? echo_message(peer, in)
+                        : peer.ssl == nullptr ? send_or_keep(peer, in)
+                                              : echo_tls(peer, in);
+      if (!open) return false;
+      // A short read has emptied the socket, as has one message in flight, and an edge will tell of
+      // more.
+      const bool emptied = in.size() < room.size() || message_bytes_ > 0;
+      if (emptied && !hangup) break;
     }
     return true;
+  }
+
+  Space room_for_message(Peer& peer) const {
+    const std::size_t wanted = message_bytes_ - peer.message.size();
+    return peer.message.prepare(wanted).first(wanted);
+  }
+
+  bool echo_message(Peer& peer, Space piece) const {
+    // A key of zeroes takes as long as any, and the peer knows its bytes again.
+    proto::apply_mask(piece, {});
+    peer.message.commit(piece.size());
+    if (peer.message.size() < message_bytes_) return true;
+    const bool open = send_or_keep(peer, peer.message.bytes());
+    peer.message.clear();
+    return open;
   }
 
   bool echo_tls(Peer& peer, Bytes in) {
@@ -221,11 +247,12 @@ class Server {
 
   int listen_fd_;
   SSL_CTX* context_;
+  std::size_t message_bytes_;  // 0: what comes is sent back as it comes
   BIO_METHOD* method_ = wire_method();
   Wire wire_;
   int epoll_fd_;
   core::Buffer memory_;  // which begins where the kernel copies fast, as the engine's does
-  std::span<std::uint8_t> buffer_;
+  Space buffer_;
   std::vector<std::uint8_t> plain_;
 };
 
@@ -262,10 +289,12 @@ int main(int argc, char** argv) {
     const std::string cert = args.text("--cert", "");
     const std::string key = args.text("--key", "");
     const std::uint64_t buffer_bytes = args.size("--buffer", cert.empty() ? 256 * 1024 : 64 * 1024);
+    const std::uint64_t message_bytes = args.size("--message", 0);
     args.finish();
+    if (message_bytes > 0 && !cert.empty()) throw std::runtime_error("--message: not with --cert");
     ws::bench::raise_descriptor_limit(0);
     SSL_CTX* const context = cert.empty() ? nullptr : ws::bench::tls_context(cert, key);
-    ws::bench::Server(ws::bench::open_listener(listen), context, buffer_bytes).run();
+    ws::bench::Server(ws::bench::open_listener(listen), context, buffer_bytes, message_bytes).run();
   } catch (const std::exception& error) {
     ws::bench::die(error.what());
   }

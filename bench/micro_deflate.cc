@@ -61,8 +61,8 @@ std::vector<std::string> events(std::size_t count) {
   test::Rng rng(1);
   std::vector<std::string> messages;
   for (std::uint64_t i = 0; messages.size() < count; ++i) {
-    std::string event = test::json_event(rng, i);
-    if (event.size() >= 100 && event.size() <= 400) messages.push_back(std::move(event));
+    const std::string event = test::json_event(rng, i);
+    if (event.size() >= 100 && event.size() <= 400) messages.push_back(event);
   }
   return messages;
 }
