@@ -4,13 +4,16 @@
 # Objects live in build/VARIANT/: release (default), debug (names misuse of the library), asan (address + undefined
 # behaviour) and tsan (threads).
 VARIANT ?= release
+ifeq ($(filter release debug asan tsan,$(VARIANT)),)
+$(error VARIANT=$(VARIANT): must be release, debug, asan or tsan)
+endif
 B := build/$(VARIANT)
 
 # As many compilers as there are cores, unless -j says otherwise; what installs or measures goes one after the other.
-ifeq ($(MAKELEVEL)$(findstring -j,$(MAKEFLAGS) $(shell echo "$$MAKEFLAGS")),0)
+ifeq ($(MAKELEVEL)$(filter -j% --jobs%,$(MAKEFLAGS) $(shell echo "$$MAKEFLAGS")),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
-ifneq ($(filter run test asan tsan check %deps bench bench-peers bench-micro bench-counts clean,$(MAKECMDGOALS)),)
+ifneq ($(filter run test asan tsan check %deps bench bench-peers bench-micro bench-counts uninstall clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -20,24 +23,31 @@ required_flags := -std=c++20 -I. -pthread -MMD -MP -Wall -Wextra -Wshadow -Wconv
 # A compiler newer than ours may warn of more: that stops nobody who only wants to run it.
 flags_release := -DNDEBUG
 flags_debug := -O0 -g -Werror
-flags_asan := -O1 -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-flags_tsan := -O1 -Werror -fsanitize=thread
-flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT)) $(if $(parts),$(test_flags),$(library_flags))
+flags_asan := -O1 -g1 -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+flags_tsan := -O1 -g1 -Werror -fsanitize=thread
+flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT))
 compiler := $(notdir $(lastword $(CXX)))
-# Half of a file's time would go into the standard library's headers, so those that most files need are compiled once; the
-# debug build does without, which shows that each file includes what it uses.
-library_headers := algorithm array atomic functional memory mutex optional span string thread utility variant vector
-library_precompiled := $(if $(filter-out debug,$(VARIANT)),$(B)/library.$(compiler).h)
-library_flags := $(addprefix -include ,$(library_precompiled))
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))
-library_objects := $(call objects,$(wildcard core/*.cc tls/*.cc net/*.cc ws/*.cc ws/proto/*.cc ws/deflate/*.cc))
+# Most of a file's time goes into headers and what each file instantiates again, so five files of a directory are one
+# translation unit: a name is unique in its directory, even in an anonymous namespace. The debug build compiles each by
+# itself, which shows that it includes what it uses. A new file moves those behind it on, into other units.
+# Arguments: where, the files, one word for each unit. Defines `units`, and `parts` of each.
+unit_files := $(if $(filter debug,$(VARIANT)),1,5)
+define unit
+$(if $(2),
+units += $(B)/$(1)$(words $(3)).cc
+$(B)/$(1)$(words $(3)).cc $(B)/$(1)$(words $(3)).o: private parts := $(wordlist 1,$(unit_files),$(2))
+$(call unit,$(1),$(filter-out $(wordlist 1,$(unit_files),$(2)),$(2)),$(3) more))
+endef
+$(foreach where,core/ tls/ net/ ws/ ws/proto/ ws/deflate/,$(eval $(call unit,$(where),$(wildcard $(where)*.cc),one)))
+library_objects := $(units:.cc=.o)
 daemon_objects := $(call objects,$(wildcard ws/daemon/*.cc))
 examples := $(patsubst ws/examples/%.cc,$(B)/examples/%,$(wildcard ws/examples/*.cc))
 
 .DELETE_ON_ERROR:
-.PHONY: all libws.a wsd run examples deps install uninstall clean help
+.PHONY: always all libws.a wsd run examples deps install uninstall clean help
 .SECONDARY:
 
 all: libws.a wsd
@@ -46,17 +56,14 @@ wsd: $(B)/wsd
 libws.a wsd:
 	@ln -f $< $@
 
-$(B)/%.o: %.cc | $(B)/openssl $(addsuffix .gch,$(library_precompiled))
+$(B)/%.o: %.cc | $(B)/openssl
 	@mkdir -p $(@D)
 	@echo "  c++ $<"
 	@$(CXX) $(flags) -c $< -o $@
 
-ifneq ($(library_precompiled),)
-$(library_precompiled): | $(B)/openssl
-	@printf '#include <%s>\n' $(library_headers) >$@
-$(library_precompiled).gch: $(library_precompiled)
-	@$(CXX) $(filter-out -include $<,$(flags)) -x c++-header $< -o $@
-endif
+$(library_objects): %.o: %.cc | $(B)/openssl
+	@echo "  c++ $(parts)"
+	@$(CXX) $(flags) -c $< -o $@
 
 $(B)/libws.a: $(library_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
@@ -123,4 +130,9 @@ help:
 	  "VARIANT=release|debug|asan|tsan, CXX, CXXFLAGS, T, PREFIX, DESTDIR"
 
 include tests/tests.mk bench/bench.mk
+
+$(units): always
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' $(parts) | cmp -s - $@ || printf '#include "%s"\n' $(parts) >$@
+
 -include $(shell find build -name '*.d' 2>/dev/null)

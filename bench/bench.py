@@ -61,15 +61,16 @@ IDLE_ROUNDS = 9  # of 100 connections alone, then among 10,000 idle ones
 class Server:
     """A server to be started: command PORT, or command PORT CERT KEY for TLS."""
 
-    def __init__(self, name, plain, tls, versions):
+    def __init__(self, name, plain, tls, versions, bare=False):
         self.name, self.plain, self.tls, self.versions = name, plain, tls, versions
+        self.bare = bare  # speaks no protocol
 
     def command(self, port, tls):
         return [word.format(port=port, cert=tls and tls[0], key=tls and tls[1])
                 for word in (self.tls if tls else self.plain)]
 
     def scheme(self, tls, handshakes_only=False):
-        if self.name.split()[0] == YARDSTICK or handshakes_only:
+        if self.bare or handshakes_only:
             return "tls" if tls else "tcp"
         return "wss" if tls else "ws"
 
@@ -84,7 +85,7 @@ def limit_command(args):
 
 def gathering_yardsticks(args):
     return {work: Server(f"{YARDSTICK} --message {size}",
-                         [*limit_command(args), "--message", str(size)], [], [])
+                         [*limit_command(args), "--message", str(size)], [], [], bare=True)
             for work, size in GATHERED.items()}
 
 
@@ -93,7 +94,7 @@ def our_servers(args):
     wsd = [str(args.wsd), "--threads", str(args.threads), "--max-connections", "12000",
            "--log-level", "error", "--listen"]
     pem = ["--cert", "{cert}", "--key", "{key}"]
-    return [Server(YARDSTICK, limit, limit + pem, [["openssl", "version"]]),
+    return [Server(YARDSTICK, limit, limit + pem, [["openssl", "version"]], bare=True),
             Server("wsd", wsd + ["ws://127.0.0.1:{port}"], wsd + ["wss://127.0.0.1:{port}"] + pem,
                    [[str(args.wsd), "--version"]])]
 
@@ -256,10 +257,13 @@ class Bench:
         url = f"{server.scheme(tls, handshakes_only)}://127.0.0.1:{port}"
         return wsbench(self.args, url, pid, shlex.split(options), seconds)
 
-    def round(self, servers):
+    def round(self, backwards):
+        order = slice(None, None, -1 if backwards else 1)
+        servers = self.servers[order]
         peak = {}
         for work, _, tls, options in WORKS:
-            for server in [*servers, *(s for key, s in self.gathering.items() if key == work)]:
+            yardsticks = [self.gathering[work]] if work in self.gathering else []
+            for server in (yardsticks + self.servers)[order]:
                 if (server.name, tls) not in self.started:
                     continue
                 result = self.attempt(work, server, lambda: self.measure(
@@ -396,7 +400,7 @@ def main():
     with contextlib.ExitStack() as stack:
         bench.start_all(stack)
         for number in range(args.rounds):
-            bench.round(bench.servers[::-1] if number % 2 else bench.servers)
+            bench.round(backwards=number % 2 == 1)
             print(f"round {number + 1} of {args.rounds}: {time.monotonic() - start:.0f} s",
                   file=sys.stderr)
     if not args.no_idle:

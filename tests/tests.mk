@@ -21,40 +21,27 @@ test_flags = $(if $(filter file,$(origin CXXFLAGS)),$(if $(filter $(slow_tests),
   $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$(parts)),,-include $(precompiled))
 precompiled := $(B)/$(compiler).h
 
-# Five files of a directory are one translation unit, as most of a file's time goes into what each instantiates again: a
-# name is unique in its directory, even in an anonymous namespace. A new file moves those behind it on, into other units.
-# Arguments: where, the files, one word for each unit.
-define unit
-$(if $(2),
-test_units += $(B)/$(1)$(words $(3)).cc
-$(B)/$(1)$(words $(3)).cc $(B)/$(1)$(words $(3)).o: private parts := $(wordlist 1,5,$(2))
-$(call unit,$(1),$(wordlist 6,$(words $(2)),$(2)),$(3) more))
-endef
 fast = $(filter-out $(slow_tests),$(filter $(wildcard $(1)*.cc),$(test_files)))
 slow = $(filter $(slow_tests),$(filter $(wildcard $(1)*.cc),$(test_files)))
 $(foreach where,$(sort $(dir $(test_files))),\
   $(eval $(call unit,$(where),$(call fast,$(where)),one))$(eval $(call unit,$(where)slow,$(call slow,$(where)),one)))
-test_objects := $(test_units:.cc=.o)
-
-$(test_units): always
-	@mkdir -p $(@D)
-	@printf '#include "%s"\n' $(parts) | cmp -s - $@ || printf '#include "%s"\n' $(parts) >$@
+test_objects := $(patsubst %.cc,%.o,$(filter $(B)/tests/%,$(units)))
 
 $(test_objects): %.o: %.cc | $(precompiled).gch
 	@echo "  c++ $(parts)"
-	@$(CXX) $(flags) -c $< -o $@
+	@$(CXX) $(flags) $(test_flags) -c $< -o $@
 
 $(precompiled).gch: private parts = $<
 $(precompiled).gch: tests/support/precompiled.h | $(B)/openssl
 	@echo '#include "$<"' >$(precompiled)
-	@$(CXX) $(filter-out -include $(precompiled),$(flags)) -x c++-header $(precompiled) -o $@
+	@$(CXX) $(filter-out -include $(precompiled),$(flags) $(test_flags)) -x c++-header $(precompiled) -o $@
 
 $(B)/wstests: $(test_objects) $(filter-out %/main.o,$(daemon_objects)) $(B)/libws.a \
   | $(if $(filter %/examples_test.cc,$(test_files)),$(examples))
 	@echo "  link $@"
 	@$(CXX) $(flags) $^ -o $@ -lgtest -lgtest_main $(libraries) -ldl
 
-.PHONY: always test asan tsan check fuzz test-deps
+.PHONY: test asan tsan check fuzz test-deps
 # Against the wsd of the same variant, in four parts at once: most tests wait. T='--gtest_filter=Utf8*' runs a part.
 test: test-deps
 	@$(MAKE) --no-print-directory $(B)/wstests $(B)/wsd

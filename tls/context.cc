@@ -19,12 +19,12 @@
 
 namespace ws::tls {
 
-namespace {
-
 struct CtxFree {
   void operator()(SSL_CTX* ctx) const { SSL_CTX_free(ctx); }
 };
 using CtxPtr = std::unique_ptr<SSL_CTX, CtxFree>;
+
+namespace {
 
 std::string lower_case(std::string_view name) {
   std::string lower(name);

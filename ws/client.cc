@@ -23,6 +23,8 @@ std::uint64_t next_number() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+}  // namespace
+
 // A request on its way to a loop. The loop begins it; or the end of the client comes first, where
 // the loop does not run yet.
 class Posted {
@@ -38,8 +40,6 @@ class Posted {
   std::atomic_flag taken_;
   DialRequest request_;
 };
-
-}  // namespace
 
 core::Result<core::Ok> check_connect(const ConnectOptions& options) {
   if (auto good = proto::check_client_request(options.subprotocols, options.headers); !good) {

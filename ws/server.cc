@@ -101,6 +101,8 @@ core::Result<core::Ok> check_options(const ServerOptions& options) {
   return check_limits(options.limits, options.deflate);
 }
 
+}  // namespace
+
 // The threads that serve: those we started, and the one that is in Server::run(). thread: any.
 class Crew {
  public:
@@ -146,8 +148,6 @@ class Crew {
   bool in_run_ = false;
   std::vector<std::thread> threads_;
 };
-
-}  // namespace
 
 struct Server::State {
   ServerOptions options;

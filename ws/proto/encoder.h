@@ -56,8 +56,8 @@ struct FrameMarks {
   out.commit(header_bytes + payload.size());
 }
 
-inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode,
-                         core::ConstBytes payload) {
+[[gnu::always_inline]] inline void encode_frame(core::Buffer& out, Sender sender, Opcode opcode,
+                                                core::ConstBytes payload) {
   encode_frame(out, sender, FrameMarks{.opcode = opcode}, payload);
 }
 
