@@ -26,7 +26,6 @@ flags_debug := -O0 -g -Werror
 flags_asan := -O1 -g1 -Werror -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 flags_tsan := -O1 -g1 -Werror -fsanitize=thread
 flags = $(required_flags) $(CXXFLAGS) $(flags_$(VARIANT))
-compiler := $(notdir $(lastword $(CXX)))
 libraries := -lssl -lcrypto -pthread
 
 objects = $(patsubst %.cc,$(B)/%.o,$(1))

@@ -19,7 +19,7 @@ slow_tests := tests/ws/deflate/% tests/ws/proto/utf8_test.cc \
   $(patsubst %,tests/conformance/%.cc,conformance deflate_frames protocol_test runner)
 test_flags = $(if $(filter file,$(origin CXXFLAGS)),$(if $(filter $(slow_tests),$(parts)),-O1,-O0)) \
   $(if $(filter asan,$(VARIANT)),-fno-sanitize=undefined) $(if $(filter $(slow_tests),$(parts)),,-include $(precompiled))
-precompiled := $(B)/$(compiler).h
+precompiled := $(B)/$(notdir $(lastword $(CXX))).h
 
 fast = $(filter-out $(slow_tests),$(filter $(wildcard $(1)*.cc),$(test_files)))
 slow = $(filter $(slow_tests),$(filter $(wildcard $(1)*.cc),$(test_files)))
