@@ -9,7 +9,8 @@ $(error VARIANT=$(VARIANT): must be release, debug, asan or tsan)
 endif
 B := build/$(VARIANT)
 
-# As many compilers as there are cores, unless -j says otherwise; what installs or measures goes one after the other.
+# As many compilers as there are cores, unless -j says otherwise. What installs packages, measures or removes
+# goes one after the other.
 ifeq ($(MAKELEVEL)$(filter -j% --jobs%,$(MAKEFLAGS) $(shell echo "$$MAKEFLAGS")),0)
 MAKEFLAGS += -j$(shell nproc)
 endif

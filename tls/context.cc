@@ -19,6 +19,7 @@
 
 namespace ws::tls {
 
+// Not in the anonymous namespace: g++ warns of State, which has them, in a unit of several files.
 struct CtxFree {
   void operator()(SSL_CTX* ctx) const { SSL_CTX_free(ctx); }
 };

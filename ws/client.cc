@@ -27,6 +27,7 @@ std::uint64_t next_number() {
 
 // A request on its way to a loop. The loop begins it; or the end of the client comes first, where
 // the loop does not run yet.
+// Not in the anonymous namespace: g++ warns of State, which has one, in a unit of several files.
 class Posted {
  public:
   explicit Posted(DialRequest request) : request_(std::move(request)) {}

@@ -104,6 +104,7 @@ core::Result<core::Ok> check_options(const ServerOptions& options) {
 }  // namespace
 
 // The threads that serve: those we started, and the one that is in Server::run(). thread: any.
+// Not in the anonymous namespace: g++ warns of State, which has one, in a unit of several files.
 class Crew {
  public:
   // From here on wait() waits for leave() as well.
