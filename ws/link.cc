@@ -63,13 +63,12 @@ void Link::on_wake(std::uint32_t wake) {
   shard_.messages_left() = may_decode() ? shard_.limits().link_messages_per_turn : 0;
   if ((wake & core::kHangup) != 0) hangup_ = true;
   if ((wake & (core::kReadable | core::kHangup)) != 0) readable_ = true;
+  if ((wake & core::kWritable) != 0) writable_ = true;
   if (client_ && phase_ == Phase::kOpening && (wake & (core::kWritable | core::kHangup)) != 0) {
     on_connect_event();
   }
-  if ((wake & core::kWritable) != 0) {
-    writable_ = true;
-    if (unsent() > 0) drain_queue();
-  }
+  // Not on the socket of another address, which the event was not about.
+  if ((wake & core::kWritable) != 0 && writable_ && unsent() > 0 && !dead()) drain_queue();
   if ((wake & core::kTimer) != 0) on_timer();
   if (readable_ || (wake & core::kResume) != 0) read_input();
   settle();
@@ -140,7 +139,7 @@ void Link::after_read(TransportState state) {
     case TransportState::kBlocked:
       readable_ = false;
       // A write failed though the peer is still there: for want of memory.
-      if (broken_ && phase_ <= Phase::kClosing) drop(CloseCause::kPeer);
+      if (broken_ && phase_ <= Phase::kClosing) lost();
       return;
     case TransportState::kEnd:
       readable_ = false;

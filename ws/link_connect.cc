@@ -35,7 +35,7 @@ void Link::connect_to(core::Result<std::vector<net::Address>> addresses) {
 void Link::try_next_address(std::string last_error) {
   WS_DCHECK(phase_ == Phase::kOpening);
   Connecting& connecting = *extra_->connecting;
-  readable_ = hangup_ = false;
+  readable_ = writable_ = hangup_ = false;
   while (connecting.next_address < connecting.addresses.size()) {
     const net::Address& address = connecting.addresses[connecting.next_address++];
     auto socket = net::Socket::start_connect(address);

@@ -338,9 +338,10 @@ std::size_t Link::write_parts(std::span<const iovec> parts) {
   return refused;
 }
 
-// What the peer said before it left, its Close among it, is still there to be read.
+// What the peer said before it left, its Close or its answer among it, is still there to be read.
 void Link::write_failed() {
-  const bool listens = phase_ == Phase::kOpen || phase_ == Phase::kClosing;
+  const bool opening = phase_ == Phase::kOpening && client_;
+  const bool listens = opening || phase_ == Phase::kOpen || phase_ == Phase::kClosing;
   if (!listens || held_back_) return drop(CloseCause::kPeer);
   broken_ = readable_ = hangup_ = true;
   discard_queue();

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -132,6 +134,29 @@ TEST_F(ClientTls, AServerThatIsNoneOrBreaksOffIsAFailure) {
     peer.half_close();
     EXPECT_TRUE(eventually([&] { return failures == 4; }));
   }
+}
+
+// Where the first one refuses, what TLS had ready for it must not go to the next one's socket before
+// that is connected.
+TEST_F(ClientTls, TheAddressesOfANameAreTriedInTurn) {
+  std::unique_ptr<RawServer> server;
+  try {
+    server = std::make_unique<RawServer>("::1");
+  } catch (const std::runtime_error&) {
+    GTEST_SKIP() << "this machine has no IPv6";
+  }
+  // localhost is 127.0.0.1, where nobody listens, then ::1.
+  ws::Client client;
+  ASSERT_TRUE(client.connect("wss://localhost:" + std::to_string(server->port()) + "/", {}, {}));
+  RawPeer peer = server->accept();
+  EXPECT_EQ(peer.read(20'000).substr(0, 1), "\x16") << "a ClientHello";
+}
+
+TEST_F(ClientTls, WhenAllAddressesFailTheLastOneTellsWhy) {
+  const std::string host = "localhost:" + std::to_string(RawServer().port());
+  const auto conn = ws::connect("wss://" + host + "/");
+  ASSERT_FALSE(conn);
+  expect_has(conn.error().message(), "Connection refused");
 }
 
 TEST_F(ClientTls, TheClosingHandshakeIsClean) {
