@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace ws::core {
@@ -33,5 +35,11 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// errors: of a call that answered -1, std::system_error with errno.
+inline Fd fd_or_throw(int fd) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category());
+  return Fd(fd);
+}
 
 }  // namespace ws::core

@@ -14,9 +14,7 @@ namespace ws::core {
 // asleep_ and then reads has_mail_. All four are sequentially consistent, so at least one of the
 // two sees the other's store: the producer writes the eventfd, or the reactor does not block.
 
-Mailbox::Mailbox() : wake_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  WS_CHECK(wake_fd_.get() >= 0);
-}
+Mailbox::Mailbox() : wake_fd_(fd_or_throw(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))) {}
 
 Mailbox::~Mailbox() {
   close();

@@ -14,7 +14,7 @@ namespace ws::core {
 // only when the reactor sleeps, so a busy loop costs its producers no system call.
 class Mailbox {
  public:
-  Mailbox();  // aborts when the process has no descriptor left for the eventfd
+  Mailbox();  // errors: std::system_error when no descriptor is left for the eventfd
   ~Mailbox();
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;

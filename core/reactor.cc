@@ -63,14 +63,14 @@ bool watch(int epoll_fd, int fd, Id id, std::uint32_t events) {
 Reactor::Reactor(void* owner, Dispatch dispatch)
     : owner_(owner),
       dispatch_(dispatch),
-      epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
-      alarm_fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
+      epoll_fd_(fd_or_throw(::epoll_create1(EPOLL_CLOEXEC))),
+      alarm_fd_(fd_or_throw(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC))),
       now_ms_(monotonic_ms()),
       timers_(now_ms_) {
-  WS_CHECK(epoll_fd_.get() >= 0);
-  WS_CHECK(alarm_fd_.get() >= 0);
-  WS_CHECK(watch(epoll_fd_.get(), mailbox_.wake_fd(), kWakeId, EPOLLIN));
-  WS_CHECK(watch(epoll_fd_.get(), alarm_fd_.get(), kAlarmId, EPOLLIN | EPOLLET));
+  if (!watch(epoll_fd_.get(), mailbox_.wake_fd(), kWakeId, EPOLLIN) ||
+      !watch(epoll_fd_.get(), alarm_fd_.get(), kAlarmId, EPOLLIN | EPOLLET)) {
+    throw std::system_error(errno, std::generic_category());
+  }
 }
 
 bool Reactor::add(int fd, Id id) {

@@ -32,7 +32,8 @@ class Reactor {
  public:
   using Dispatch = void (*)(void* owner, Id id, std::uint32_t wake);
 
-  Reactor(void* owner, Dispatch dispatch);  // aborts when the process has no descriptors left
+  // errors: std::system_error when the process has no descriptors, or the kernel no watches, left.
+  Reactor(void* owner, Dispatch dispatch);
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 

@@ -62,6 +62,12 @@ void random_bytes(std::span<std::uint8_t> out) {
   WS_CHECK(RAND_bytes_ex(nullptr, out.data(), out.size(), 0) == 1);
 }
 
+// Starting the library is not enough: its generator has parts that end with it.
+void begin() {
+  std::array<std::uint8_t, 1> unused;
+  random_bytes(unused);
+}
+
 std::string library_version() {
   return OpenSSL_version(OPENSSL_VERSION);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "tls/crypto.h"
 #include "ws/dial.h"
 #include "ws/server.h"
 #include "ws/shard.h"
@@ -31,10 +32,20 @@ std::uint64_t next_number() {
 class Posted {
  public:
   explicit Posted(DialRequest request) : request_(std::move(request)) {}
+  // The loop ended before it came to it.
+  ~Posted() { refuse(); }
+  Posted(const Posted&) = delete;
+  Posted& operator=(const Posted&) = delete;
   // Nothing: the other one has it.
   std::optional<DialRequest> take() {
     if (taken_.test_and_set()) return std::nullopt;
     return std::move(request_);
+  }
+  // Unless the other one has it.
+  void refuse() {
+    const std::optional<DialRequest> request = take();
+    if (!request) return;
+    tell_failure(request->options, {.reason = "not tried: the client is being stopped"});
   }
 
  private:
@@ -57,6 +68,7 @@ struct Client::State {
   void wait_for_end();
 
   ClientOptions options;
+  core::Result<core::Ok> fault = core::Ok{};  // of the constructor
   const std::uint64_t number = next_number();
   const std::shared_ptr<DialsLeft> dials_left = std::make_shared<DialsLeft>();
   const Server* server = nullptr;  // null: we have a thread of our own
@@ -107,11 +119,7 @@ Shard& Client::State::choose_shard() {
 
 // Nobody else is going to tell what became of it while the program still listens.
 void Client::State::drop_unbegun() {
-  for (const std::shared_ptr<Posted>& posted : std::exchange(unbegun, {})) {
-    const std::optional<DialRequest> request = posted->take();
-    if (!request) continue;
-    tell_failure(request->options, {.reason = "not tried: the client is being stopped"});
-  }
+  for (const std::shared_ptr<Posted>& posted : std::exchange(unbegun, {})) posted->refuse();
 }
 
 // On a server's threads others have their connections too: ours are ended one by one.
@@ -126,11 +134,17 @@ void Client::State::wait_for_end() {
 }
 
 Client::Client(ClientOptions options) : state_(std::make_unique<State>()) {
+  tls::begin();
   State& state = *state_;
   state.options = std::move(options);
   state.engine = &state.own_engine;
   state.own_engine.limits = state.options.limits;
-  state.own_shard = std::make_unique<Shard>(state.own_engine, 0);
+  auto shard = Shard::make(state.own_engine, 0);
+  if (!shard) {
+    state.fault = shard.error();
+    return;
+  }
+  state.own_shard = std::move(*shard);
   state.own_engine.shards.push_back(state.own_shard.get());
 }
 
@@ -153,6 +167,7 @@ Client::~Client() {
 
 core::Result<DialId> Client::connect(std::string_view url, ConnectOptions options,
                                      Handlers handlers) {
+  if (!state_->fault) return state_->fault.error();
   auto target = proto::parse_connect_url(url);
   if (!target) return target.error();
   if (auto good = check_connect(options); !good) return good.error();
@@ -180,7 +195,10 @@ core::Result<DialId> Client::connect(std::string_view url, ConnectOptions option
   const bool accepted = shard.post([&shard, posted] {
     if (auto request = posted->take()) shard.dials().start(std::move(*request));
   });
-  if (!accepted) return core::Error("the server of this client has stopped");
+  if (!accepted) {
+    (void)posted->take();  // its end is told by what we return
+    return core::Error("the server of this client has stopped");
+  }
   if (state_->server == nullptr || state_->server->runs()) {
     state_->unbegun.clear();
   } else {

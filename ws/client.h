@@ -43,8 +43,8 @@ class Client {
   // Then on_open, or options.on_failure.
   // errors, before anything is sent: a URL, header, subprotocol, extension, limit, key or CA file
   // that is no good; the client or its server has stopped, or the server does not listen yet; no
-  // thread can be started. cost: the first wss:// reads the trusted authorities, and calls on other
-  // threads wait for that.
+  // thread can be started, or no descriptor was left for its loop when the client was made.
+  // cost: the first wss:// reads the trusted authorities, and calls on other threads wait for that.
   core::Result<DialId> connect(std::string_view url, ConnectOptions options, Handlers handlers);
   // Ends it, with Close 1000 if it is open, else by options.on_failure, and its reconnects. Nothing
   // happens if it has ended.

@@ -46,7 +46,7 @@ Loopback::Loopback(ServerOptions server, ClientOptions client) : state_(std::mak
   common.extensions = std::move(server.extensions);
   common.origins = std::move(server.origins);
   state_->client->options = std::move(client);
-  state_->shard = std::make_unique<Shard>(common, 0);
+  state_->shard = Shard::make(common, 0).value();
   common.shards.push_back(state_->shard.get());
   state_->shard->set_memory_pipes(kPipeBytes);
   state_->now_ms = (state_->shard->reactor().now_ms() / kClockStep + 1) * kClockStep;

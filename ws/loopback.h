@@ -19,7 +19,8 @@ namespace ws {
 // Connections without sockets, threads and waiting: the whole engine, but its clock stands still
 // until advance(), and nothing happens outside run() and advance(). What crosses from one side to
 // the other is bytes of the protocol. No TLS, no listeners; ServerOptions::threads does not count,
-// nor ClientOptions::limits: both sides have the server's.
+// nor ClientOptions::limits: both sides have the server's. Not for an object with static storage:
+// its memory sockets are thread_local, and go first.
 //
 //   ws::Loopback net;
 //   net.route("/chat/*", handlers_under_test);
@@ -30,6 +31,7 @@ namespace ws {
 // thread: one, which handlers run on.
 class Loopback {
  public:
+  // Needs three descriptors, and ends the process where there are none.
   explicit Loopback(ServerOptions server = {}, ClientOptions client = {});
   ~Loopback();  // whoever is open gets on_close first
   Loopback(const Loopback&) = delete;

@@ -24,6 +24,7 @@
 #include "core/log.h"
 #include "net/listener.h"
 #include "tls/context.h"
+#include "tls/crypto.h"
 #include "ws/opening.h"
 #include "ws/proto/url.h"
 #include "ws/shard.h"
@@ -152,7 +153,7 @@ class Crew {
 
 struct Server::State {
   ServerOptions options;
-  core::Result<core::Ok> fault = core::Ok{};  // of a route
+  core::Result<core::Ok> fault = core::Ok{};  // of route() or stop_on_signals()
   std::vector<std::pair<int, std::function<void()>>> watched;
   core::Fd stop_event;  // of stop_on_signals()
   Common common;
@@ -195,6 +196,7 @@ struct Server::State {
 };
 
 Server::Server(ServerOptions options) : state_(std::make_unique<State>()) {
+  tls::begin();
   state_->options = std::move(options);
 }
 
@@ -240,7 +242,13 @@ void Server::stop_on_signals() {
   if (!state_->sets_up()) return;
   core::Fd& event = state_->stop_event;
   event = core::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  WS_CHECK(event);
+  if (!event) {
+    const int why = errno;
+    state_->fault = core::Error("stop_on_signals(): " + std::generic_category().message(why) +
+                                    "; raise the limit of open files (ulimit -n)",
+                                why);
+    return;
+  }
   watch(event.get(), [this] {
     std::uint64_t count = 0;
     if (::read(state_->stop_event.get(), &count, sizeof count) == sizeof count) stop();
@@ -275,7 +283,12 @@ core::Result<core::Ok> Server::listen() {
     state.tls = *context;
   }
   for (unsigned i = 0; i < threads; ++i) {
-    state.shards.push_back(std::make_unique<Shard>(state.common, i));
+    auto shard = Shard::make(state.common, i);
+    if (!shard) {
+      state.forget_listeners();
+      return shard.error();
+    }
+    state.shards.push_back(std::move(*shard));
     state.common.shards.push_back(state.shards.back().get());
     if (state.tls) state.shards.back()->set_tls(*state.tls);
   }

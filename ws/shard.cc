@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "core/check.h"
@@ -117,6 +118,16 @@ bool Common::publish(std::string_view topic, const Message& message, SendOptions
   bool taken = true;
   for (Shard* const shard : shards) taken &= shard->take(shared);
   return taken;
+}
+
+core::Result<std::unique_ptr<Shard>> Shard::make(Common& common, std::size_t number) {
+  try {
+    return std::unique_ptr<Shard>(new Shard(common, number));
+  } catch (const std::system_error& error) {
+    return core::Error("cannot make an event loop: " + error.code().message() +
+                           "; raise the limit of open files (ulimit -n)",
+                       error.code().value());
+  }
 }
 
 Shard::Shard(Common& common, std::size_t number)

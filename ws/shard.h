@@ -62,7 +62,8 @@ struct Common {
 // up before that.
 class Shard {
  public:
-  Shard(Common& common, std::size_t number);  // the caller adds it to common.shards, there
+  // The caller adds it to common.shards, there. errors: no descriptor is left for its loop.
+  static core::Result<std::unique_ptr<Shard>> make(Common& common, std::size_t number);
   ~Shard();
   static constexpr std::size_t kShardsMax = 256;
 
@@ -151,9 +152,8 @@ class Shard {
   bool shutting_down() const { return shutting_down_; }
 
  private:
-  // 5 to 10 ms of work.
-  static constexpr std::size_t kCodecBytesPerTurn = 2 * 1024 * 1024;
-
+  static constexpr std::size_t kCodecBytesPerTurn = 2 * 1024 * 1024;  // 5 to 10 ms of work
+  Shard(Common& common, std::size_t number);
   // Starts from 0 in each turn of the reactor.
   class TurnCount {
    public:

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -319,6 +320,29 @@ TEST(ClientOnServer, WhatWasNeverTriedHoldsNobodyUp) {
 }
 
 // "Where its server does not run yet nothing has begun: on_failure is called from here, at once."
+// "So the end of it all is an on_close or this" (ConnectOptions::on_failure): also of what came so
+// late that the loop ended before it got to it.
+TEST(ClientOnServer, WhatIsGrantedWhileTheServerStopsIsToldItsEnd) {
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<long> granted = 0;
+    std::atomic<long> ended = 0;
+    {
+      TestServer server;
+      ws::Client client(server.server());
+      const auto on_failure = [&](const ConnectFailure& why) {
+        if (why.retry_in_ms == 0) ++ended;
+      };
+      std::thread other([&] {
+        while (client.connect("ws://127.0.0.1:1/", {.on_failure = on_failure}, {})) ++granted;
+      });
+      EXPECT_TRUE(eventually([&] { return granted > 0; }));
+      server.server().stop();
+      other.join();
+    }
+    EXPECT_EQ(ended, granted);
+  }
+}
+
 TEST(ClientOnServer, ItsEndBeforeTheServerRunsIsTheEndOfAll) {
   for (const bool runs_later : {true, false}) {
     RawServer target;
@@ -413,6 +437,17 @@ TEST(Client, LeavesNoDescriptorBehind) {
   }
   EXPECT_TRUE(server.has_connections(0));
   EXPECT_TRUE(eventually([&] { return open_descriptors() == before; })) << open_descriptors();
+}
+
+TEST(Client, MayHaveStaticStorage) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto leave_it_to_exit = [] {
+    static ws::Client client;
+    (void)client.connect("ws://127.0.0.1:1/", {.reconnect = {.first_ms = 1, .max_ms = 1}}, {});
+    std::this_thread::sleep_for(20ms);
+    std::exit(0);
+  };
+  EXPECT_EXIT(leave_it_to_exit(), testing::ExitedWithCode(0), "");
 }
 
 TEST(Client, WhatTheProgramGaveGoesWithItsEnd) {

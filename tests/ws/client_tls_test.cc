@@ -136,8 +136,8 @@ TEST_F(ClientTls, AServerThatIsNoneOrBreaksOffIsAFailure) {
   }
 }
 
-// Where the first one refuses, what TLS had ready for it must not go to the next one's socket before
-// that is connected.
+// What TLS has ready when the first one refuses is not for the next one's socket before that is
+// connected.
 TEST_F(ClientTls, TheAddressesOfANameAreTriedInTurn) {
   std::unique_ptr<RawServer> server;
   try {

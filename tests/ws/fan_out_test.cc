@@ -161,7 +161,8 @@ TEST(FanOut, KeepsTheOrderOfHandlersAcrossThreads) {
 // is busy in one turn, whatever is published goes into the next one.
 TEST(FanOut, ManyPublishesAreOneTurn) {
   Common common;
-  Shard shard(common, 0);
+  const auto made = Shard::make(common, 0).value();
+  Shard& shard = *made;
   common.shards.push_back(&shard);
   std::thread thread([&] { shard.run(); });
   std::atomic<bool> held = false;

@@ -21,7 +21,8 @@ TEST(Shard, AnOutboxThatOneLargeMessageMadeLargeIsGivenBack) {
   common.router.add("/", {.on_open = [](Conn& conn) {
                       conn.send(std::string(kBytes, 'x'), {.frame_bytes = 1024});
                     }});
-  Shard shard(common, 0);
+  const auto made = Shard::make(common, 0).value();
+  Shard& shard = *made;
   common.shards.push_back(&shard);
   shard.set_memory_pipes(64 * 1024);
   shard.dials().start(
