@@ -8,7 +8,8 @@
 //   events    one dispatch per event, with all of its reasons together.
 //   ready     kResume for each make_ready(): work that a budget cut short.
 //   mailbox   tasks of other threads.
-//   timers    kTimer for each node whose deadline has come.
+//   timers    kTimer for each node whose deadline has come. Not while the wait has left events
+//             unseen: they may be what a deadline waits for, of many peers after a stall.
 //   flush     kFlush for each mark_dirty(): output that the steps above produced, sent once.
 //   reap      kReap for each retire(): the only step in which owners close descriptors and free
 //             slots, so an event later in the batch never meets a slot's next tenant.
@@ -32,6 +33,9 @@ namespace {
 // 3 KiB of stack. What does not fit is first in the next turn: epoll hands out ready descriptors
 // in rotation.
 constexpr int kEventsPerTurn = 256;
+
+// Every so many turns that left events unseen the timers have their turn all the same.
+constexpr unsigned kBlindTurns = 64;
 
 // The eventfd's place among the ids: generation 0 never belongs to anybody.
 constexpr Id kWakeId{0, 0};
@@ -104,6 +108,7 @@ void Reactor::run_turn() {
   WS_CHECK(count >= 0 || errno == EINTR);  // a signal makes it a turn without events
   if (timeout_ms != 0) mailbox_.finish_sleep();
   now_ms_ = monotonic_ms();
+  blind_turns_ = count >= 0 && count < kEventsPerTurn ? 0 : blind_turns_ + 1;
   running_.swap(ready_);
 
   for (int i = 0; i < count; ++i) {
@@ -135,7 +140,9 @@ bool Reactor::has_work() {
 void Reactor::work() {
   dispatch_running(kResume);
   mailbox_.run_all();
-  timers_.advance(now_ms_, [this](TimerNode& node) { dispatch_(owner_, node.owner, kTimer); });
+  if (blind_turns_ % kBlindTurns == 0) {
+    timers_.advance(now_ms_, [this](TimerNode& node) { dispatch_(owner_, node.owner, kTimer); });
+  }
   running_.swap(dirty_);
   dispatch_running(kFlush);
   running_.swap(retired_);

@@ -18,12 +18,6 @@ namespace {
 
 constexpr int kBacklog = 4096;  // the default of net.core.somaxconn since Linux 5.4, which caps it
 
-// How long bytes of ours may stay unacknowledged, or unsent because the peer's window is shut,
-// before the kernel gives the connection up. The keep-alive ping notices a dead peer after 50 s
-// (30 s of silence + 20 s for the answer) and knows more, so the kernel's own limit lies above
-// that; it is for what no ping watches: a descriptor already closed whose last bytes go nowhere.
-constexpr int kUserTimeoutMs = 60'000;
-
 // Passing over dead connections must end, even if the kernel reported the same error for ever.
 constexpr int kPassedOverMax = 64;
 
@@ -91,9 +85,8 @@ core::Result<core::Fd> listen_tcp(const Address& address, bool joins) {
     // A literal, even [::], is IPv6 only, so that 0.0.0.0 may stand beside it.
     good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, address.is_any() ? 0 : 1);
   }
-  // Linux hands both down to accepted sockets: two system calls less per connection.
+  // Linux hands it down to accepted sockets: a system call less per connection.
   good = good && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  good = good && set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
   good = good && bind_to(fd, address) && ::listen(fd.get(), kBacklog) == 0;
   if (!good) return refusal(address, errno);
   return fd;

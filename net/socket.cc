@@ -147,6 +147,13 @@ std::size_t Socket::in_flight() const {
   return static_cast<std::size_t>(bytes);
 }
 
+void Socket::limit_last_bytes() {
+  if (memory_ != 0) return;
+  const int most_ms = 60'000;
+  // Fails for a Unix socket, which has none.
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof most_ms);
+}
+
 void Socket::abort_on_close() {
   if (memory_ != 0) return MemorySockets::abort_on_close(memory_);
   const linger at_once{.l_onoff = 1, .l_linger = 0};

@@ -63,6 +63,8 @@ class Socket {
   // Bytes written that the peer's kernel has not taken yet; over a Unix socket, memory of ours that
   // the peer has not. cost: a system call.
   std::size_t in_flight() const;
+  // Before close(): bytes in flight have a minute from here on, as nobody watches them any more.
+  void limit_last_bytes();
   // Makes close() send RST at once and forget unsent bytes.
   void abort_on_close();
   Address peer() const;  // empty when the peer is already gone

@@ -118,12 +118,16 @@ void Link::read_once(std::uint32_t& bytes_left) {
 
 // A peer may be in the middle of writing a message when it is refused or answered: so much, and
 // what its kernel may hold, is read away so that no RST overtakes our last bytes. Nothing of it is
-// kept.
+// kept. Who sends more is to take what is owed first: not read, TCP makes it wait, and peer_takes()
+// says for how long.
 void Link::discard_input(std::uint32_t& bytes_left) {
   constexpr std::uint64_t kSpareBytes = 1024 * 1024;
   const net::Transport::Discarded discarded = transport_.discard(shard_.scratch());
-  discarded_bytes_ += static_cast<std::uint32_t>(discarded.bytes);
-  if (discarded_bytes_ > shard_.limits().message_bytes + kSpareBytes) return drop(close_cause_);
+  counted_bytes_ += static_cast<std::uint32_t>(discarded.bytes);
+  if (counted_bytes_ > shard_.limits().message_bytes + kSpareBytes) {
+    if (unsent() == 0 && transport_.socket().in_flight() == 0) return drop(close_cause_);
+    held_back_ = true;
+  }
   bytes_left -= static_cast<std::uint32_t>(std::min<std::size_t>(discarded.bytes, bytes_left));
   after_read(discarded.state);
 }
@@ -329,6 +333,8 @@ void Link::close_with(CloseCode code, std::string_view reason, CloseCause cause)
   close_code_ = code;
   close_cause_ = cause;
   if (!reason.empty()) extra().close_reason = reason;
+  assembling_ = false;
+  begin_window();
   arm(shard_.limits().close_ms);
 }
 
@@ -354,8 +360,8 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
     extra_->held = {};
   }
   undecoded_ = paused_ = drain_due_ = held_back_ = streaming_ = false;
-  window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  window_bytes_ = unsent() > 0 ? static_cast<std::uint32_t>(transport_.socket().in_flight()) : 0;
+  counted_bytes_ = 0;
+  begin_window();
   arm(shard_.limits().close_ms);
   if (readable_) make_ready();
 }
@@ -401,7 +407,11 @@ void Link::shut_down(CloseCode code, CloseCause cause) {
 
 void Link::drop(CloseCause cause) {
   if (dead()) return;
-  if (unsent() > 0) transport_.socket().abort_on_close();
+  if (unsent() > 0) {
+    transport_.socket().abort_on_close();
+  } else {
+    transport_.socket().limit_last_bytes();
+  }
   // Who began to close is the cause, however abruptly the peer leaves then.
   const bool answered = phase_ == Phase::kClosing && cause == CloseCause::kPeer;
   if (phase_ < Phase::kFinishing) note_end();

@@ -69,8 +69,7 @@ class Link : public Conn {
     extra_->subscriptions[subscription].place = place;
   }
 
-  // From here on a payload goes to the kernel from where it lies: copying it first costs more than
-  // a system call of its own saves.
+  // From here on a payload goes out from where it lies: copying it costs more than a system call.
   static constexpr std::size_t kDirectBytes = 16 * 1024;
 
  private:
@@ -166,6 +165,7 @@ class Link : public Conn {
   void arm(std::uint32_t in_ms);
   void on_timer();
   void on_opening_timer();
+  void begin_window();
   bool peer_takes();
   std::uint32_t check_keep_alive();
   std::uint32_t check_assembly();
@@ -187,10 +187,10 @@ class Link : public Conn {
   // Milliseconds of the reactor's clock, low 32 bits: compared by subtraction.
   std::uint32_t alive_ms_;  // the peer last sent bytes, or took queued ones
   std::uint32_t ping_ms_ = 0;
-  // A time in which enough must flow: check_assembly() while open, peer_takes() from then on.
-  std::uint32_t window_ms_ = 0;        // its start
-  std::uint32_t window_bytes_ = 0;     // flowed_bytes() then; in_flight() then, and written since
-  std::uint32_t discarded_bytes_ = 0;  // since the end of the conversation; limits are below 2 GiB
+  // A time in which enough must flow: check_assembly() while open, peer_takes() from our Close on.
+  std::uint32_t window_ms_ = 0;      // its start
+  std::uint32_t window_bytes_ = 0;   // flowed_bytes() then; in_flight() then, and written since
+  std::uint32_t counted_bytes_ = 0;  // in flight at the ping; discarded since the end (below 2 GiB)
   CloseCode close_code_ = CloseCode::kAbnormal;
   CloseCause close_cause_ = CloseCause::kPeer;
   Phase phase_ = Phase::kOpening;

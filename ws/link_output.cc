@@ -395,7 +395,7 @@ void Link::flush_outbox() {
 void Link::note_taken(std::size_t bytes) {
   if (bytes == 0) return;
   alive_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  if (phase_ == Phase::kFinishing) window_bytes_ += static_cast<std::uint32_t>(bytes);
+  if (phase_ >= Phase::kClosing) window_bytes_ += static_cast<std::uint32_t>(bytes);
 }
 
 void Link::drain_queue() {

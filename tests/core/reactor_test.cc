@@ -273,9 +273,15 @@ TEST(Reactor, ReapsOnlyAfterEveryEventOfTheBatchSoThatStaleOnesMeetNoNewTenant) 
   EXPECT_EQ(loop.events[3], (Event{0, kB, kReap}));
 }
 
+// And all before a timer that is due: after a stall it would find peers silent whose bytes are
+// here.
 TEST(Reactor, ReportsEachOfMoreDescriptorsThanOneBatchHolds) {
   constexpr std::uint32_t kCount = 600;
   Loop loop;
+  TimerNode timer;
+  timer.owner = Id{kCount, 1};
+  loop.reactor.timers().arm(timer, monotonic_ms() + 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(3));
   std::vector<Fd> fds;
   for (std::uint32_t i = 0; i < kCount; ++i) {
     fds.emplace_back(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -284,6 +290,8 @@ TEST(Reactor, ReportsEachOfMoreDescriptorsThanOneBatchHolds) {
   }
   loop.run({kNothing, kNothing, kNothing, kNothing});
   std::vector<int> seen(kCount, 0);
+  EXPECT_EQ(loop.events.back(), (Event{2, timer.owner, kTimer}));
+  loop.events.pop_back();
   for (const Event& event : loop.events) {
     EXPECT_EQ(event.wake, kReadable | kWritable);
     EXPECT_LE(event.turn, 2u);

@@ -291,6 +291,16 @@ TEST(Socket, ShutDownWriteSendsAFinAndStillReads) {
   EXPECT_EQ(pair.ours.read(room(text)).bytes, 4u);
 }
 
+TEST(Socket, GivesItsLastBytesAMinute) {
+  SocketPair pair = tcp_pair();
+  int ms = -1;
+  socklen_t size = sizeof ms;
+  pair.ours.limit_last_bytes();
+  ASSERT_EQ(::getsockopt(pair.ours.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size), 0);
+  EXPECT_EQ(ms, 60'000);
+  unix_pair().ours.limit_last_bytes();  // which has no such thing
+}
+
 TEST(Socket, ADeadConnectionCanBeShutDownAbortedAndClosed) {
   SocketPair pair = tcp_pair();
   pair.reset_by_peer();
