@@ -48,7 +48,8 @@ void Buffer::make_room(std::size_t count) {
     // full buffer that loses and gains a byte at a time must grow, or each byte moves all others.
     if (capacity_ - used >= count && dropped >= used / 2) return;
   }
-  const std::size_t wanted = std::max({used + count, 2 * used, std::size_t{capacity_}});
+  const std::size_t twice = std::min<std::size_t>(2 * used, UINT32_MAX);
+  const std::size_t wanted = std::max({used + count, twice, std::size_t{capacity_}});
   WS_CHECK(wanted <= UINT32_MAX);
   if (used == 0) release();  // realloc would copy what nobody wants
   const bool large = wanted >= kLargeBytes;

@@ -1,10 +1,14 @@
-// Public. Every maximum that a program can set: no queue, buffer, header block or message is
-// without one.
+// Public. Every maximum that a program can set: no queue, buffer, header block or message of a peer
+// is without one.
 #pragma once
 
 #include <cstdint>
 
 namespace ws {
+
+// The most that message_bytes and queue_max_bytes may be, and that a message to be sent may have,
+// counted with the headers of all its frames but one.
+inline constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
 
 // Sizes in bytes, times in milliseconds, rates per second. Lengths a peer announces are compared
 // with these as 64-bit numbers before any arithmetic, cast or allocation. listen() and connect()
@@ -28,7 +32,8 @@ struct Limits {
   // Output a peer does not take. At the high mark, which is no more than the maximum, a server
   // stops reading from it.
   std::uint32_t queue_high_bytes = 256 * 1024;
-  std::uint32_t queue_max_bytes = 16 * 1024 * 1024;  // plus one message: beyond it, close 1013
+  // Plus one message: beyond it, close 1013. At most 1 GiB.
+  std::uint32_t queue_max_bytes = 16 * 1024 * 1024;
 
   // Topics.
   std::uint32_t subscriptions = 1'024;                   // of one connection

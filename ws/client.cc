@@ -213,8 +213,8 @@ void Client::cancel(DialId id) {
   }
 }
 
-void Client::post(ConnId id, std::function<void(Conn&)> task) {
-  state_->engine->post(id, std::move(task));
+bool Client::post(ConnId id, std::function<void(Conn&)> task) {
+  return state_->engine->post(id, std::move(task));
 }
 
 void Client::stop(CloseCode code) {

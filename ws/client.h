@@ -37,9 +37,11 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Begins to connect: ws://, wss://, ws+unix:PATH, wss+unix:PATH. Names are looked up off the
-  // loop, and a name's addresses tried one after the other, not at once (no RFC 8305); all of it,
-  // TLS and HTTP included, has Limits::handshake_ms. Redirects are not followed.
+  // Begins to connect: ws://, wss://, ws+unix:PATH, wss+unix:PATH, these two with :/TARGET behind
+  // the path where it is not "/". Names are looked up off the
+  // loop, and a name's addresses tried one after the other, not at once (no RFC 8305), each in its
+  // part of the time that is left; all of it, TLS and HTTP included, has Limits::handshake_ms.
+  // Redirects are not followed.
   // Then on_open, or options.on_failure.
   // errors, before anything is sent: a URL, header, subprotocol, extension, limit, key or CA file
   // that is no good; the client or its server has stopped, or the server does not listen yet; no
@@ -51,7 +53,7 @@ class Client {
   void cancel(DialId id);
 
   // As Server::post().
-  void post(ConnId id, std::function<void(Conn&)> task);
+  bool post(ConnId id, std::function<void(Conn&)> task);
   // Close to all, and options.on_failure for what is not open; returns at once. No new connections
   // from here on.
   void stop(CloseCode code = CloseCode::kGoingAway);

@@ -18,7 +18,8 @@ enum class SendStatus : std::uint8_t {
   kSent,     // given to the kernel, or will be at the end of this callback; nothing waits before it
   kQueued,   // it waits, in order, until the peer takes what was sent before. Go on sending while
              // queued_bytes() is at most Limits::queue_high_bytes, then wait for on_drain
-  kDropped,  // the queue is at its maximum: not sent, the connection is being closed with 1013
+  kDropped,  // the queue is at its maximum, or this is above 1 GiB (kMessageBytesMost): not sent,
+             // the connection is being closed with 1013
   kClosed,   // a Close frame was sent or received: not sent
 };
 
@@ -86,7 +87,7 @@ class Conn {
   std::size_t queued_bytes() const;
   // Nothing is read from the peer, and so no callback for its messages, pings or end, until
   // resume_reading(); what was received already is kept, and TCP makes the peer wait. Its pings are
-  // not answered meanwhile.
+  // not answered meanwhile, and no keep-alive tells that it has gone.
   void pause_reading();
   void resume_reading();
 

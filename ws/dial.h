@@ -108,6 +108,7 @@ struct Connecting {
 
   std::vector<net::Address> addresses;
   std::size_t next_address = 0;
+  std::uint64_t deadline_ms = 0;  // of all of it
   bool connected = false;
   bool request_sent = false;
   std::string key = proto::make_key();

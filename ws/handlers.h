@@ -39,7 +39,7 @@ struct Handlers {
   // server: pages of these origins may connect, besides the server's own: "https://example.com",
   // "null", or "*" for any. Empty: ServerOptions::origins.
   std::vector<std::string> origins = {};
-  // server: the first of these that the client offers is chosen, unless on_upgrade decides.
+  // server: the first of these that the client offers is chosen, unless on_upgrade names one or "".
   std::vector<std::string> subprotocols = {};
   // server: Conn::request() stays for the connection's life, at the price of the request's size.
   bool keep_request = true;

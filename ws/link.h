@@ -33,8 +33,7 @@ class Link : public Conn {
 
   void on_wake(std::uint32_t wake);  // the reactor's reasons (core::Wake bits)
   void reap();                       // last act before the slot is freed: on_close
-  // The program stops: Close to an open peer, 503 to one that is still asking. Not from a handler
-  // of this link.
+  // The program stops: Close to an open peer, 503 to one still asking. Not from its own handlers.
   void shut_down(CloseCode code, CloseCause cause);
   void drop(CloseCause cause);  // ends it at once, with RST if anything is unsent
   void run(const std::function<void(Conn&)>& task);  // of a post()
@@ -127,6 +126,7 @@ class Link : public Conn {
   void connect_lost();
   void connect_timed_out();
   void connect_failed(std::string reason, int status = 0);
+  void arm_for_connecting(std::size_t attempts);
 
   // link_output.cc: what goes out
   core::Buffer& sink();
@@ -139,7 +139,7 @@ class Link : public Conn {
   void keep_unsent(std::span<const iovec> parts, std::size_t count);
   void note_queued();
   std::size_t staged() const;
-  bool has_room();
+  bool has_room(std::size_t payload_bytes, std::size_t frame_bytes);
   SendStatus send_encoded(proto::Opcode opcode, std::uint8_t rsv, core::ConstBytes payload,
                           std::size_t frame_bytes);
   SendStatus send_direct(proto::Opcode opcode, std::uint8_t rsv, core::ConstBytes payload);

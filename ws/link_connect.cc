@@ -1,4 +1,5 @@
 // A client's opening: addresses, TLS, the request, the response.
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -21,7 +22,15 @@ Link::Link(core::Id id, Shard& shard, Dial& dial)
   extra().dial = &dial;
   extra().connecting = std::make_unique<Connecting>(proto::ResponseParser::Config{
       .head_bytes_max = limits.response_head_bytes, .headers_max = limits.request_headers});
+  extra_->connecting->deadline_ms = shard.reactor().now_ms() + limits.handshake_ms;
   arm(limits.handshake_ms);
+}
+
+// What is left, shared out among so many attempts.
+void Link::arm_for_connecting(std::size_t attempts) {
+  const std::uint64_t now_ms = shard_.reactor().now_ms();
+  const std::uint64_t deadline_ms = std::max(extra_->connecting->deadline_ms, now_ms);
+  arm(static_cast<std::uint32_t>((deadline_ms - now_ms) / attempts));
 }
 
 void Link::connect_to(core::Result<std::vector<net::Address>> addresses) {
@@ -49,6 +58,8 @@ void Link::try_next_address(std::string last_error) {
       session = std::make_unique<tls::Session>(*dial.client->tls,
                                                dial.url.host.empty() ? "localhost" : dial.url.host);
     transport_ = net::Transport(std::move(*socket), std::move(session));
+    // One that does not answer must not use up the time of the others.
+    arm_for_connecting(connecting.addresses.size() - connecting.next_address + 1);
     if (shard_.watch_socket(transport_.socket(), id())) return;
     last_error = "no memory or watch is left for another socket";
   }
@@ -68,6 +79,7 @@ void Link::on_connect_event() {
     return try_next_address(net::connect_failure(address, error).message());
   }
   connecting.connected = true;
+  arm_for_connecting(1);
   // Over TLS its first message waits in the session, and settle() sends it.
   send_request();
 }
@@ -162,7 +174,7 @@ void Link::connect_timed_out() {
   }
   if (!connecting.connected) {
     const net::Address& address = connecting.addresses[connecting.next_address - 1];
-    return connect_failed(net::connect_failure(address, ETIMEDOUT).message());
+    return try_next_address(net::connect_failure(address, ETIMEDOUT).message());
   }
   if (transport_.handshaking()) return connect_failed("the TLS handshake took too long");
   connect_failed("the server took too long to answer");

@@ -50,10 +50,7 @@ void Link::serve_page() {
 
 void Link::ask_program() {
   const Handlers& handlers = *opening_->route.handlers;
-  if (!handlers.on_upgrade) {
-    const auto chosen = choose_subprotocol(opening_->parser->head(), handlers.subprotocols);
-    return accept({.subprotocol = std::string(chosen)});
-  }
+  if (!handlers.on_upgrade) return accept({});
   describe_request();
   Upgrade decision;
   if (!core::guarded("handler threw", [&] { decision = handlers.on_upgrade(opening_->request); })) {
@@ -86,6 +83,9 @@ void Link::accept(Accept answer) {
   const Handlers& handlers = *opening_->route.handlers;
   const Common& common = shard_.common();
   const proto::RequestHead& head = opening_->parser->head();
+  if (!answer.subprotocol) {
+    answer.subprotocol.emplace(choose_subprotocol(head, handlers.subprotocols));
+  }
   const bool chunks = static_cast<bool>(handlers.on_chunk);
   Negotiated negotiated;
   if (!chunks) negotiated = accept_extensions(head, common.deflate, common.extensions);
@@ -101,7 +101,7 @@ void Link::accept(Accept answer) {
   } else if (chunks) {
     protocol_ = proto::Protocol(shard_.protocol_config(proto::Role::kServer, true));
   }
-  if (!answer.subprotocol.empty()) extra().subprotocol = std::move(answer.subprotocol);
+  if (!answer.subprotocol->empty()) extra().subprotocol = std::move(*answer.subprotocol);
   if (answer.data) extra().data = std::move(answer.data);
   settle_request(handlers.keep_request);
   open(handlers);

@@ -49,9 +49,11 @@ std::size_t Link::queued() const {
   return waits() ? kept + staged() : kept;
 }
 
-// Whether one more message may be sent; if not, the peer is too slow to be kept.
-bool Link::has_room() {
-  if (std::max(queued(), staged()) <= shard_.limits().queue_max_bytes) return true;
+// Whether one more message may be sent; if not, the peer is too slow to be kept, as it would be for
+// one that no queue may hold.
+bool Link::has_room(std::size_t payload_bytes, std::size_t frame_bytes) {
+  const bool fits = std::max(queued(), staged()) <= shard_.limits().queue_max_bytes;
+  if (fits && !proto::is_too_large(payload_bytes, frame_bytes)) return true;
   fail(CloseCode::kTryAgainLater, "too slow", CloseCause::kSlowConsumer);
   return false;
 }
@@ -80,7 +82,7 @@ SendStatus Link::send_message(proto::Opcode opcode, core::ConstBytes payload, Se
 [[gnu::noinline]] SendStatus Link::send_any(proto::Opcode opcode, core::ConstBytes payload,
                                             SendOptions options) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
-  if (!has_room()) return SendStatus::kDropped;
+  if (!has_room(payload.size(), options.frame_bytes)) return SendStatus::kDropped;
   shard_.counters().messages_sent.add(1);
   const proto::ProtocolConfig& config = protocol_.config();
   if (config.extension_count == 0) return send_encoded(opcode, 0, payload, options.frame_bytes);
@@ -131,7 +133,7 @@ SendStatus Link::send_encoded(proto::Opcode opcode, std::uint8_t rsv, core::Cons
 // Frames of a message whose end is not known yet; what others have to say waits for it.
 SendStatus Link::stream_frame(proto::FrameMarks marks, core::ConstBytes payload) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
-  if (!has_room()) return SendStatus::kDropped;
+  if (!has_room(payload.size(), 0)) return SendStatus::kDropped;
   core::Buffer& out = sink();
   // append() of nothing would be a frame that says nothing. begin() says the type, end() the end.
   if (marks.opcode != proto::Opcode::kContinuation || !payload.empty() || marks.fin) {
@@ -158,7 +160,7 @@ SendStatus Link::stream_frame(proto::FrameMarks marks, core::ConstBytes payload)
 
 SendStatus Link::send_ping(core::ConstBytes payload) {
   if (phase_ != Phase::kOpen) return SendStatus::kClosed;
-  if (!has_room()) return SendStatus::kDropped;
+  if (!has_room(payload.size(), 0)) return SendStatus::kDropped;
   proto::encode_frame(sink(), protocol_.config().self, proto::Opcode::kPing, payload);
   return shard_.current_link() == this && !waits() ? SendStatus::kSent : SendStatus::kQueued;
 }

@@ -69,8 +69,8 @@ void Loopback::topic(std::string_view pattern, TopicOptions options) {
   state_->common.topic_rules.add(pattern, options);
 }
 
-void Loopback::post(ConnId id, std::function<void(Conn&)> task) {
-  state_->common.post(id, std::move(task));
+bool Loopback::post(ConnId id, std::function<void(Conn&)> task) {
+  return state_->common.post(id, std::move(task));
 }
 
 void Loopback::answer(ConnId id, Upgrade decision) {

@@ -41,7 +41,7 @@ class Loopback {
   // would say about them and the options.
   void route(std::string_view pattern, Handlers handlers);
   void topic(std::string_view pattern, TopicOptions options);
-  void post(ConnId id, std::function<void(Conn&)> task);
+  bool post(ConnId id, std::function<void(Conn&)> task);
   void answer(ConnId id, Upgrade decision);
   bool publish(std::string_view topic, const Message& message, SendOptions options = {});
   TopicStats topic_stats(std::string_view pattern) const;

@@ -133,15 +133,15 @@ core::Result<std::string> upgrade_answer(const proto::RequestHead& head, const A
                                          std::string_view extensions) {
   auto lines = header_lines(accept.headers);
   if (!lines) return lines;
-  if (!accept.subprotocol.empty()) {
+  const std::string chosen = accept.subprotocol.value_or("");
+  if (!chosen.empty()) {
     const std::vector<std::string_view> offered = offered_subprotocols(head);
     // RFC 6455 4.2.2: "If the server does not agree to any of the client's requested subprotocols,
     // the only acceptable value is null."
-    if (std::find(offered.begin(), offered.end(), accept.subprotocol) == offered.end()) {
-      return core::Error("the subprotocol \"" + proto::printable(accept.subprotocol) +
-                         "\" was not offered");
+    if (std::find(offered.begin(), offered.end(), chosen) == offered.end()) {
+      return core::Error("the subprotocol \"" + proto::printable(chosen) + "\" was not offered");
     }
-    lines->append("Sec-WebSocket-Protocol: ").append(accept.subprotocol).append("\r\n");
+    lines->append("Sec-WebSocket-Protocol: ").append(chosen).append("\r\n");
   }
   if (!extensions.empty()) {
     lines->append("Sec-WebSocket-Extensions: ").append(extensions).append("\r\n");

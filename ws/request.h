@@ -56,10 +56,10 @@ struct Request {
 // another control character, and the ones that are the handshake's own (Sec-WebSocket-*, Upgrade,
 // Connection, Content-Length, Transfer-Encoding) make the answer 500, and a line in the log.
 
-// Yes: 101. subprotocol: one of the offered ones, or "" for none. headers: added to the answer.
-// data: the first value of Conn::data().
+// Yes: 101. subprotocol: one of the offered ones, or "" for none; left out, it is chosen from
+// Handlers::subprotocols. headers: added to the answer. data: the first value of Conn::data().
 struct Accept {
-  std::string subprotocol = {};
+  std::optional<std::string> subprotocol = {};
   std::vector<HeaderField> headers = {};
   UserData data = {};
 };

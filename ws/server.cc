@@ -392,8 +392,8 @@ void Server::stop(std::uint32_t deadline_ms, CloseCode code) {
   }
 }
 
-void Server::post(ConnId id, std::function<void(Conn&)> task) {
-  state_->common.post(id, std::move(task));
+bool Server::post(ConnId id, std::function<void(Conn&)> task) {
+  return state_->common.post(id, std::move(task));
 }
 
 void Server::answer(ConnId id, Upgrade decision) {

@@ -86,8 +86,9 @@ class Server {
   void stop(std::uint32_t deadline_ms, CloseCode code = CloseCode::kGoingAway);
 
   // Runs `task` with the connection on its thread, soon, and in the order of the posts from one
-  // thread. Nothing happens if it is not open then.
-  void post(ConnId id, std::function<void(Conn&)> task);
+  // thread. Nothing happens if it is not open then. What waits has no bound but the program's own.
+  // false: it will not run, as the threads have ended.
+  bool post(ConnId id, std::function<void(Conn&)> task);
 
   // The decision of an on_upgrade that deferred it. Nothing happens if the client has gone, or the
   // answer was given already.
@@ -97,7 +98,7 @@ class Server {
   // is encoded once, and compressed once for all subscribers that agreed on the same parameters.
   // true: on its way to every thread; false: a thread is so far behind that
   // Limits::publish_queue_bytes wait for it, and its subscribers are left out (they are not counted
-  // in TopicStats::dropped).
+  // in TopicStats::dropped); or the message is above 1 GiB (kMessageBytesMost), and goes to nobody.
   bool publish(std::string_view topic, const Message& message, SendOptions options = {});
   // Of the topics that the pattern given to topic() rules; "*": of those that none does.
   TopicStats topic_stats(std::string_view pattern) const;

@@ -42,9 +42,11 @@ bool holds_spares(Shard& shard) {
 }  // namespace
 
 core::Result<core::Ok> check_limits(const Limits& limits, const DeflateOptions& deflate) {
-  constexpr std::uint64_t kMessageBytesMost = 1024 * 1024 * 1024;
   if (limits.message_bytes > kMessageBytesMost) {
     return core::Error("limits: message_bytes is at most 1 GiB");
+  }
+  if (limits.queue_max_bytes > kMessageBytesMost) {
+    return core::Error("limits: queue_max_bytes is at most 1 GiB");
   }
   const std::pair<std::string_view, std::uint64_t> positive[] = {
       {"message_bytes", limits.message_bytes},
@@ -91,14 +93,15 @@ Shard* Common::shard_of(ConnId id) const {
 
 std::shared_ptr<Publication> Common::publication(std::string_view topic, const Message& message,
                                                  SendOptions options) const {
+  if (proto::is_too_large(message.bytes.size(), options.frame_bytes)) return nullptr;
   topic_rules.rule_for(topic).published.fetch_add(1, std::memory_order_relaxed);
   return std::make_shared<Publication>(topic, message, options);
 }
 
-void Common::post(ConnId id, std::function<void(Conn&)> task) const {
+bool Common::post(ConnId id, std::function<void(Conn&)> task) const {
   Shard* const shard = shard_of(id);
-  if (shard == nullptr) return;
-  shard->post([shard, id, task = std::move(task)] { shard->run_on(id, task); });
+  return shard != nullptr &&
+         shard->post([shard, id, task = std::move(task)] { shard->run_on(id, task); });
 }
 
 void Common::answer(ConnId id, Upgrade decision) const {
@@ -115,7 +118,8 @@ bool Common::publish(std::string_view topic, const Message& message, SendOptions
   if (own != nullptr && &own->common() == this)
     return own->publish(topic, message, options, nullptr);
   const auto shared = publication(topic, message, options);
-  bool taken = true;
+  bool taken = shared != nullptr;
+  if (!taken) return false;
   for (Shard* const shard : shards) taken &= shard->take(shared);
   return taken;
 }
@@ -396,6 +400,7 @@ bool Shard::publish(std::string_view topic, const Message& message, SendOptions 
                     const Link* except) {
   WS_DCHECK(current() == this);
   const auto publication = common_.publication(topic, message, options);
+  if (!publication) return false;
   topics_.deliver(*publication, except, reactor_.turn());
   bool taken = true;
   for (Shard* const shard : common_.shards) {

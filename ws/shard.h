@@ -48,10 +48,10 @@ struct Common {
 
   // What Server, Client and Loopback offer. thread: any.
   Stats stats() const;
-  void post(ConnId id, std::function<void(Conn&)> task) const;
+  bool post(ConnId id, std::function<void(Conn&)> task) const;
   void answer(ConnId id, Upgrade decision) const;
   std::shared_ptr<Publication> publication(std::string_view topic, const Message& message,
-                                           SendOptions options) const;
+                                           SendOptions options) const;  // null: too large
   bool publish(std::string_view topic, const Message& message, SendOptions options) const;
 
  private:

@@ -23,8 +23,8 @@ bool await_call(int fd, int ms) {
 
 }  // namespace
 
-RawServer::RawServer(const char* host) {
-  const net::Address address = ip(host);
+RawServer::RawServer(const char* host, std::uint16_t port) {
+  const net::Address address = ip(host, port);
   fd_ = core::Fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::bind(fd_.get(), address.get(), address.size()) != 0 || ::listen(fd_.get(), 16) != 0) {
     throw std::runtime_error(std::string("cannot listen on ") + host);

@@ -14,8 +14,8 @@ namespace ws::test {
 // thread: one. Every wait has an end.
 class RawServer {
  public:
-  // Listens on a free port of 127.0.0.1, or on that host.
-  explicit RawServer(const char* host = "127.0.0.1");
+  // Listens on 127.0.0.1, or on that host, on a free port or on this one.
+  explicit RawServer(const char* host = "127.0.0.1", std::uint16_t port = 0);
 
   std::uint16_t port() const { return port_; }
   std::string url(std::string_view scheme = "ws") const;

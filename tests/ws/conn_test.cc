@@ -2,12 +2,14 @@
 #include "ws/conn.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -135,6 +137,25 @@ std::string stream_of(std::string got) {
     out += std::to_string(next->opcode) + (fin ? "!" : "+") + next->payload + " ";
   }
   return out;
+}
+
+// kDropped: "the queue is at its maximum, or this is above 1 GiB (kMessageBytesMost)".
+TEST(ConnSend, MoreThanAQueueMayHoldIsDroppedAndTheEnd) {
+  constexpr std::size_t kBytes = kMessageBytesMost + 1;
+  void* const memory = ::mmap(nullptr, kBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const std::span huge(static_cast<const std::uint8_t*>(memory), kBytes);
+  std::vector<SendStatus> sent;
+  bool published = true;
+  OneClient client({[&](Conn& conn) {
+    conn.subscribe("t");
+    published = conn.publish("t", huge);
+    sent = {conn.send("before"), conn.send(huge), conn.send("behind")};
+  }});
+  EXPECT_TRUE(client.go(close_frame(1013, "too slow")).starts_with(server_frame(kText, "before")));
+  EXPECT_EQ(sent, (std::vector{SendStatus::kSent, SendStatus::kDropped, SendStatus::kClosed}));
+  EXPECT_FALSE(published);
+  ::munmap(memory, kBytes);
 }
 
 TEST(ConnStream, SendsAMessageInPiecesAsTheyCome) {

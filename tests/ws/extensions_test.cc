@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -490,6 +491,25 @@ TEST(ExtensionsOfAClient, FollowTheServersOrder) {
                 {.mode = DeflateMode::kOn},
                 frame({.opcode = kText, .rsv = 4 + 2, .masked = false}, hello));
   EXPECT_EQ(asking.next().payload, "Hello");
+}
+
+// What deflate makes here is not the message yet, whose limit is what it may make at most.
+TEST(ExtensionsOfAClient, TheLargestLimitHoldsInFrontOfOthers) {
+  RawServer server;
+  ClientOptions options;
+  options.deflate.mode = DeflateMode::kOn;
+  options.limits.message_bytes = kMessageBytesMost;
+  std::promise<std::string> got;
+  ws::Client client(options);
+  ASSERT_TRUE(client.connect(server.url(), {.extensions = {std::make_shared<XorType>()}},
+                             {.on_message = [&](Conn&, const Message& message) {
+                               got.set_value(std::string(message.text()));
+                             }}));
+  RawPeer peer = accept_upgrade(server,
+                                "Sec-WebSocket-Extensions: x-xor; key=1; flag, permessage-deflate; "
+                                "server_no_context_takeover; client_no_context_takeover\r\n",
+                                {"\xe2\x03\x4b\x04\x00", 5});  // "a", deflated
+  EXPECT_EQ(got.get_future().get(), "`");
 }
 
 TEST(ExtensionsOfAClient, HostileServersAreRefused) {

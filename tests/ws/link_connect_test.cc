@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -296,6 +297,26 @@ TEST_P(LinkConnectBadAnswer, FailsWithTheReason) {
 }
 
 // The server is gone after each part of its answer.
+// client.h: "each in its part of the time that is left".
+TEST(LinkConnect, AnAddressThatIsSilentLeavesTimeForTheNext) {
+  RawServer silent;  // localhost is 127.0.0.1, then ::1
+  silent.stop_answering();
+  std::unique_ptr<RawServer> server;
+  try {
+    server = std::make_unique<RawServer>("::1", silent.port());
+  } catch (const std::runtime_error&) {
+    GTEST_SKIP() << "this machine has no IPv6";
+  }
+  ClientOptions options;
+  options.limits.handshake_ms = 2'000;
+  Journal journal;
+  ws::Client client(options);
+  const std::string url = "ws://localhost:" + std::to_string(silent.port()) + "/";
+  ASSERT_TRUE(client.connect(url, {}, journal.handlers()));
+  RawPeer peer = accept_upgrade(*server);
+  EXPECT_TRUE(eventually([&] { return journal.opens() == 1; }));
+}
+
 TEST(LinkConnect, AnEndOrAResetAtEveryByteOfTheAnswerIsAFailure) {
   for (const bool reset : {false, true}) {
     Scene scene;

@@ -177,17 +177,19 @@ TEST(UpgradingAccept, ChoosesASubprotocolInTheServersOrder) {
   EXPECT_EQ(of_conn, "<>");
 }
 
-// "the first of these that the client offers is chosen, unless on_upgrade decides", and there "" is
-// none.
+// "the first of these that the client offers is chosen, unless on_upgrade names one or """.
 TEST(UpgradingAccept, TheHookDecidesAboutTheSubprotocol) {
   Handlers handlers;
   handlers.subprotocols = {"v1"};
   handlers.on_upgrade = [](const ws::Request& r) -> Upgrade {
+    if (r.header("X-Want") == "whatever") return Accept{};
     return Accept{.subprotocol = std::string(r.header("X-Want"))};
   };
   TestServer server(handlers);
   const Request offer = Request().with("Sec-WebSocket-Protocol: v1, v2");
   EXPECT_EQ(ask(server, offer).header("Sec-WebSocket-Protocol"), std::nullopt);
+  const Request whatever = Request(offer).with("X-Want: whatever");
+  EXPECT_EQ(ask(server, whatever).header("Sec-WebSocket-Protocol"), "v1");
   EXPECT_EQ(ask(server, Request(offer).with("X-Want: v2")).header("Sec-WebSocket-Protocol"), "v2");
   // RFC 6455 4.1: one that was not offered makes the client fail the connection.
   EXPECT_EQ(ask(server, Request(offer).with("X-Want: v3")).status, 500);

@@ -8,6 +8,7 @@
 #include "core/buffer.h"
 #include "core/check.h"
 #include "core/copy.h"
+#include "core/limits.h"
 #include "ws/proto/close_code.h"
 #include "ws/proto/frame.h"
 
@@ -36,6 +37,12 @@ struct FrameMarks {
   bool fin = true;
   std::uint8_t rsv = 0;  // of the extensions that transformed the message
 };
+
+// Whether a message in frames of so many payload bytes, 0 for one, is more than may be sent.
+inline bool is_too_large(std::size_t payload_bytes, std::size_t frame_bytes) {
+  const std::uint64_t more_frames = frame_bytes == 0 ? 0 : payload_bytes / frame_bytes;
+  return payload_bytes + more_frames * kFrameHeaderBytesMax > kMessageBytesMost;
+}
 
 // Appends one frame. payload: may not lie in `out`.
 [[gnu::always_inline]] inline void encode_frame(core::Buffer& out, Sender sender, FrameMarks marks,

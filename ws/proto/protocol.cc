@@ -114,7 +114,7 @@ Protocol::Start Protocol::take_start_from_carry(core::Bytes& in) {
 // memLevel, whose blocks are short.
 std::uint64_t Protocol::payload_bytes_max(bool marked) const {
   const std::uint64_t bytes = config_->message_bytes_max;
-  return marked ? bytes + bytes / 16 + 64 : bytes;
+  return marked ? std::min<std::uint64_t>(bytes + bytes / 16 + 64, kMessageBytesMost) : bytes;
 }
 
 Error Protocol::judge_data_frame(const FrameHeader& header) const {

@@ -81,5 +81,15 @@ TEST(EncodeClose, CutsAReasonAtACharactersEdge) {
   EXPECT_EQ(out.data()[1], 125);
 }
 
+// kMessageBytesMost, "counted with the headers of all its frames but one".
+TEST(Encoder, KnowsWhatIsTooLarge) {
+  constexpr std::size_t kMost = kMessageBytesMost;
+  EXPECT_FALSE(is_too_large(0, 0));
+  EXPECT_FALSE(is_too_large(kMost, 0));
+  EXPECT_TRUE(is_too_large(kMost + 1, 0));
+  EXPECT_FALSE(is_too_large(kMost / 15, 1));
+  EXPECT_TRUE(is_too_large(kMost / 14, 1));
+}
+
 }  // namespace
 }  // namespace ws::proto
