@@ -18,12 +18,7 @@ constexpr std::uint64_t kAddresses = 64;
 }  // namespace
 
 void ChurnWorker::work() {
-  try {
-    while (run_.phase() != Phase::kDrain) once();
-  } catch (const std::runtime_error& error) {
-    run_.fail(error.what());
-  }
-  run_.done();
+  while (run_.phase() != Phase::kDrain) once();
 }
 
 void ChurnWorker::once() {

@@ -18,7 +18,7 @@ class ChurnWorker {
   ChurnWorker(Run& run, const Url& url, bool resume, std::uint64_t index)
       : run_(run), url_(url), resume_(resume), opened_(index) {}
 
-  void work();  // until the run drains
+  void work();  // until the run drains; throws std::runtime_error
 
   [[nodiscard]] std::uint64_t connections() const {
     return connections_.load(std::memory_order_relaxed);

@@ -31,9 +31,11 @@ EchoWorker::EchoWorker(Run& run, const LoadPlan& plan, std::uint64_t index)
       plan_(plan),
       client_plan_(plan.client),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
-      scratch_(kScratchBytes),
-      unsent_(plan.messages == 0 ? UINT64_MAX : plan.messages) {
+      scratch_(kScratchBytes) {
   client_plan_.engine = &engine_;
+  if (plan.messages > 0) {
+    unsent_ = plan.messages / plan.threads + (index < plan.messages % plan.threads ? 1 : 0);
+  }
   if (!open_loop()) return;
   // The threads take turns, so that all together keep one even beat.
   interval_ns_ = 1e9 * static_cast<double>(plan.threads) / plan.rate;
@@ -66,19 +68,22 @@ void EchoWorker::work() {
   std::uint64_t drain_until = UINT64_MAX;
   while (!failed_) {
     const bool draining = run_.phase() == Phase::kDrain;
-    if (draining && drain_until == UINT64_MAX) drain_until = now_ns() + kDrainNs;
+    if (draining && drain_until == UINT64_MAX) {
+      // Whoever was delayed at the end of the measured time still owes what was due in it.
+      if (open_loop()) send_what_is_due(run_.measured_to_ns());
+      drain_until = now_ns() + kDrainNs;
+    }
     if (in_flight_ == 0 && (draining || unsent_ == 0)) break;
     if (draining && now_ns() > drain_until) break;
     std::uint64_t until_ns = now_ns() + kPhasePollNs;
     if (open_loop() && !draining) {
-      send_what_is_due();
+      send_what_is_due(now_ns());
       until_ns = std::min(until_ns, static_cast<std::uint64_t>(due_ns_));
     }
     wait_and_serve(until_ns);
   }
   count_unanswered();
   for (Connection& connection : connections_) connection.client.say_goodbye();
-  run_.done();
 }
 
 void EchoWorker::wait_and_serve(std::uint64_t until_ns) {
@@ -94,12 +99,14 @@ void EchoWorker::wait_and_serve(std::uint64_t until_ns) {
   }
 }
 
-void EchoWorker::send_what_is_due() {
-  const auto now = static_cast<double>(now_ns());
-  for (; due_ns_ <= now; due_ns_ += interval_ns_) {
+void EchoWorker::send_what_is_due(std::uint64_t until_ns) {
+  const std::uint64_t now = now_ns();
+  for (; due_ns_ <= static_cast<double>(until_ns); due_ns_ += interval_ns_) {
     Connection& connection = connections_[next_connection_];
     next_connection_ = next_connection_ + 1 == connections_.size() ? 0 : next_connection_ + 1;
-    connection.sent_ns.push(static_cast<std::uint64_t>(due_ns_));
+    const auto due_ns = static_cast<std::uint64_t>(due_ns_);
+    connection.sent_ns.push(due_ns);
+    if (measured(due_ns)) lateness_.add(now - due_ns);
     connection.client.owe(1);
     ++in_flight_;
     if (!connection.touched) touched_.push_back(&connection);
@@ -151,8 +158,8 @@ void EchoWorker::count_unanswered() {
   for (Connection& connection : connections_) {
     while (!connection.sent_ns.empty()) {
       const std::uint64_t due_ns = connection.sent_ns.pop();
-      if (!open_loop() || !measured(due_ns)) continue;
-      latency_.add(now - due_ns);
+      if (open_loop() && !measured(due_ns)) continue;
+      if (open_loop()) latency_.add(now - due_ns);
       ++unanswered_;
     }
   }

@@ -19,7 +19,7 @@ struct LoadPlan {
   std::uint64_t threads = 1;
   std::uint64_t depth = 1;     // closed loop: messages in flight per connection
   double rate = 0;             // open loop: messages per second in all; 0 = closed loop
-  std::uint64_t messages = 0;  // of each thread, then it ends; 0 = until told
+  std::uint64_t messages = 0;  // closed loop: in all, then it ends; 0 = until told
 };
 
 // When each message in flight was sent, or should have been: a ring that grows.
@@ -55,13 +55,16 @@ class EchoWorker {
   EchoWorker& operator=(const EchoWorker&) = delete;
 
   void connect();  // one more; throws std::runtime_error
-  // Until the run drains, or plan.messages are done, and what is in flight has come back.
+  // Until the run drains, or its share of plan.messages is done, and what is in flight has come
+  // back.
   void work();
 
   [[nodiscard]] std::uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
   // After work().
   [[nodiscard]] const Histogram& latency() const { return latency_; }
   [[nodiscard]] std::uint64_t unanswered() const { return unanswered_; }
+  // Open loop: how late each message was sent. The rest of its latency is not the generator's.
+  [[nodiscard]] const Histogram& lateness() const { return lateness_; }
 
  private:
   struct Connection {
@@ -73,7 +76,7 @@ class EchoWorker {
 
   [[nodiscard]] bool open_loop() const { return plan_.rate > 0; }
   void wait_and_serve(std::uint64_t until_ns);
-  void send_what_is_due();
+  void send_what_is_due(std::uint64_t until_ns);
   bool start(Connection& connection, std::uint64_t messages, std::uint64_t now);
   bool serve(Connection& connection, bool hangup);
   void settle(Connection& connection, std::uint64_t replies, std::uint64_t now);
@@ -90,12 +93,13 @@ class EchoWorker {
   std::vector<std::uint8_t> scratch_;
   std::vector<Connection*> touched_;
   std::uint64_t in_flight_ = 0;
-  std::uint64_t unsent_;  // of plan.messages
+  std::uint64_t unsent_ = UINT64_MAX;  // of plan.messages
   double interval_ns_ = 0;
   double due_ns_;  // open loop: when the next message is
   std::size_t next_connection_ = 0;
   std::atomic<std::uint64_t> messages_ = 0;
   Histogram latency_;
+  Histogram lateness_;
   std::uint64_t unanswered_ = 0;
   bool failed_ = false;
 };

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -29,6 +30,17 @@ std::optional<std::uint64_t> cpu_time_ns(pid_t pid) {
   timespec time{};
   if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return {};
   return nanoseconds(time);
+}
+
+std::uint64_t cpu_wait_ns() {
+  std::uint64_t sum = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream schedstat(task.path() / "schedstat");
+    std::uint64_t ran_ns = 0;
+    std::uint64_t waited_ns = 0;
+    if (schedstat >> ran_ns >> waited_ns) sum += waited_ns;
+  }
+  return sum;
 }
 
 std::optional<std::uint64_t> resident_bytes(pid_t pid) {

@@ -15,6 +15,10 @@ namespace ws::bench {
 // process.
 [[nodiscard]] std::optional<std::uint64_t> cpu_time_ns(pid_t pid);
 
+// How long the threads of this process, those that live, have waited for a CPU to run on.  returns:
+// 0 where the kernel does not tell.
+[[nodiscard]] std::uint64_t cpu_wait_ns();
+
 // VmRSS of a process.  returns: nullopt = no such process.
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t pid);
 

@@ -15,13 +15,20 @@ void Run::enter(Phase phase) {
 void Run::fail(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (failure_.empty()) failure_ = reason;
-  changed_.notify_one();
+  changed_.notify_all();
 }
 
 void Run::done() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   ++done_;
-  changed_.notify_one();
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return dismissed_; });
+}
+
+void Run::dismiss() {
+  const std::lock_guard lock(mutex_);
+  dismissed_ = true;
+  changed_.notify_all();
 }
 
 void Run::sleep(double seconds, std::uint64_t threads, const std::function<void()>& tick) {
@@ -33,7 +40,9 @@ void Run::sleep(double seconds, std::uint64_t threads, const std::function<void(
   const auto over = [&] { return !failure_.empty() || done_ >= threads; };
   while (Clock::now() < end &&
          !changed_.wait_until(lock, std::min(end, Clock::now() + kTick), over)) {
-    tick();
+    lock.unlock();
+    tick();  // which may fail the run
+    lock.lock();
   }
 }
 

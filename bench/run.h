@@ -22,11 +22,13 @@ class Run {
   [[nodiscard]] std::uint64_t measured_to_ns() const { return measured_to_ns_; }
 
   void fail(const std::string& reason);
-  // A thread that ends by itself says so.
+  // A thread has done its work: it stays until it is dismissed, as the kernel forgets the figures
+  // of one that has ended.
   void done();
+  void dismiss();
 
   // Sleeps, but no longer than until the first failure, or until so many threads are done. tick:
-  // called meanwhile, about twice a second.
+  // called meanwhile, twice a second.
   void sleep(double seconds, std::uint64_t threads, const std::function<void()>& tick);
 
   [[nodiscard]] std::string failure();
@@ -38,6 +40,7 @@ class Run {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t done_ = 0;
+  bool dismissed_ = false;
   std::string failure_;
 };
 

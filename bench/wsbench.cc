@@ -158,7 +158,7 @@ struct Snapshot {
 
 // What was measured between two of them.
 struct Measured {
-  double seconds, count, generator_cpu_s, server_cpu_s;
+  double seconds, count, generator_cpu_s, generator_wait_s, server_cpu_s;
 };
 
 using Count = std::function<std::uint64_t()>;
@@ -171,18 +171,32 @@ std::uint64_t total(const std::deque<Worker>& workers, std::uint64_t (Worker::*o
 }
 
 template <class Worker>
-Histogram latency_of(const std::deque<Worker>& workers) {
+Histogram merged(const std::deque<Worker>& workers, const Histogram& (Worker::*of)() const) {
   Histogram all;
-  for (const Worker& worker : workers) all.merge(worker.latency());
+  for (const Worker& worker : workers) all.merge((worker.*of)());
   return all;
 }
 
-Snapshot take_snapshot(const Options& options, const Count& count) {
-  return {
-      .time_ns = now_ns(),
-      .count = count(),
-      .generator_cpu_ns = cpu_time_ns(getpid()).value_or(0),
-      .server_cpu_ns = options.server_pid == 0 ? 0 : cpu_time_ns(options.server_pid).value_or(0)};
+std::string server_gone(const Options& options) {
+  return "--server-pid " + std::to_string(options.server_pid) + ": the server is gone";
+}
+
+double server_memory(const Options& options) {
+  const auto bytes = resident_bytes(options.server_pid);
+  if (!bytes) throw std::runtime_error(server_gone(options));
+  return static_cast<double>(*bytes);
+}
+
+Snapshot take_snapshot(const Options& options, Run& run, const Count& count) {
+  Snapshot taken{.time_ns = now_ns(),
+                 .count = count(),
+                 .generator_cpu_ns = cpu_time_ns(getpid()).value_or(0),
+                 .server_cpu_ns = 0};
+  if (options.server_pid == 0) return taken;
+  const auto server_cpu_ns = cpu_time_ns(options.server_pid);
+  if (!server_cpu_ns) run.fail(server_gone(options));
+  taken.server_cpu_ns = server_cpu_ns.value_or(0);
+  return taken;
 }
 
 // One line that is written over and over, where there is somebody to look at it.
@@ -218,25 +232,70 @@ class Progress {
   std::uint64_t last_count_ = 0;
 };
 
+// Fails a run of which nothing comes back: it would never end, or tell of nothing.
+class Patience {
+ public:
+  Patience(Run& run, const Count& count) : run_(run), count_(count) {}
+
+  // Counts calls, twice a second, and not the time: this process may have been stopped itself.
+  void tick() {
+    const std::uint64_t count = count_();
+    quiet_ticks_ = count == last_count_ ? quiet_ticks_ + 1 : 0;
+    last_count_ = count;
+    if (quiet_ticks_ == kQuietTicksMax)
+      run_.fail("nothing came back for 10 s: the server does not answer");
+  }
+
+ private:
+  static constexpr int kQuietTicksMax = 20;
+
+  Run& run_;
+  const Count& count_;
+  int quiet_ticks_ = 0;
+  std::uint64_t last_count_ = 0;
+};
+
 // Runs the workers from here to the end of the drain.
 template <class Worker>
 Measured measure(const Options& options, Run& run, std::deque<Worker>& workers, const Count& count,
                  const char* what) {
   const bool counted = options.load.messages > 0;  // then the workers end by themselves
   Progress progress(count, what);
+  Patience patience(run, count);
+  const auto sleep = [&](double seconds, const char* phase) {
+    run.sleep(seconds, workers.size(), [&] {
+      progress.tick(phase);
+      patience.tick();
+    });
+  };
+  // Read before and, with the drain, after the measured time: it takes long enough to delay
+  // messages.
+  std::uint64_t waited_ns = cpu_wait_ns();
   if (counted) run.enter(Phase::kMeasure);
-  Snapshot from = take_snapshot(options, count);
+  Snapshot from = take_snapshot(options, run, count);
   std::vector<std::thread> threads;
-  for (Worker& worker : workers) threads.emplace_back([&worker] { worker.work(); });
-  if (!counted) {
-    run.sleep(options.warmup_s, workers.size(), [&] { progress.tick("warming up"); });
-    run.enter(Phase::kMeasure);
-    from = take_snapshot(options, count);
+  for (Worker& worker : workers) {
+    threads.emplace_back([&] {
+      try {
+        worker.work();
+      } catch (const std::exception& error) {
+        run.fail(error.what());
+      }
+      run.done();
+    });
   }
-  run.sleep(counted ? 1e6 : options.duration_s, workers.size(),
-            [&] { progress.tick("measuring"); });
-  const Snapshot to = take_snapshot(options, count);
+  if (!counted) {
+    sleep(options.warmup_s, "warming up");
+    waited_ns = cpu_wait_ns();
+    run.enter(Phase::kMeasure);
+    from = take_snapshot(options, run, count);
+  }
+  sleep(counted ? 1e6 : options.duration_s, "measuring");
+  const Snapshot to = take_snapshot(options, run, count);
   run.enter(Phase::kDrain);
+  run.sleep(1e6, workers.size(), [] {});
+  waited_ns = cpu_wait_ns() - waited_ns;
+  run.dismiss();
   for (std::thread& thread : threads) thread.join();
   const auto seconds = [](std::uint64_t a, std::uint64_t b) {
     return static_cast<double>(b - a) / 1e9;
@@ -244,6 +303,7 @@ Measured measure(const Options& options, Run& run, std::deque<Worker>& workers, 
   const Measured measured{.seconds = seconds(from.time_ns, to.time_ns),
                           .count = static_cast<double>(to.count - from.count),
                           .generator_cpu_s = seconds(from.generator_cpu_ns, to.generator_cpu_ns),
+                          .generator_wait_s = seconds(0, waited_ns),
                           .server_cpu_s = seconds(from.server_cpu_ns, to.server_cpu_ns)};
   if (const std::string failure = run.failure(); !failure.empty()) {
     throw std::runtime_error(failure + "; stopped after " + std::to_string(to.count) + ' ' + what);
@@ -261,16 +321,19 @@ double cores() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// Whether the figures tell about the generator rather than the server.
-std::string bottleneck(const Options& options, const Measured& measured, std::uint64_t threads) {
-  const double share =
-      measured.generator_cpu_s / measured.seconds / std::min(static_cast<double>(threads), cores());
-  const double server_share =
-      measured.server_cpu_s / measured.seconds / static_cast<double>(options.server_threads);
-  const bool server_busy = options.server_pid != 0 && server_share >= 0.9;
-  const double rate = options.load.rate;
-  const bool behind = rate > 0 && measured.count < 0.98 * rate * measured.seconds;
-  return !server_busy && (share >= 0.95 || behind) ? "generator" : "";
+// Whether the generator had no time left: all of its cores' used, or each thread always running or
+// waiting for a core, as it looks idle while somebody else has it.
+bool generator_busy(const Measured& measured, std::uint64_t threads) {
+  const auto workers = static_cast<double>(threads);
+  const double of_cores = measured.generator_cpu_s / std::min(workers, cores());
+  const double of_threads = (measured.generator_cpu_s + measured.generator_wait_s) / workers;
+  return std::max(of_cores, of_threads) >= 0.95 * measured.seconds;
+}
+
+bool server_busy(const Options& options, const Measured& measured) {
+  return options.server_pid != 0 &&
+         measured.server_cpu_s >=
+             0.9 * measured.seconds * static_cast<double>(options.server_threads);
 }
 
 void report_rate(Report& report, const Options& options, const Measured& measured, const char* what,
@@ -282,6 +345,8 @@ void report_rate(Report& report, const Options& options, const Measured& measure
                 many + "/s");
   report.number("generator_busy", "generator busy", measured.generator_cpu_s / measured.seconds, 3,
                 "of a core");
+  report.number("generator_waiting", "generator busy", measured.generator_wait_s / measured.seconds,
+                3, "waiting for one");
   if (options.server_pid == 0) return;
   report.number("server_busy", "server busy", measured.server_cpu_s / measured.seconds, 3,
                 "of a core");
@@ -291,27 +356,51 @@ void report_rate(Report& report, const Options& options, const Measured& measure
                 many + " per CPU second");
 }
 
-void report_bottleneck(Report& report, const std::string& bottleneck) {
-  report.word("bottleneck", "bottleneck", bottleneck.empty() ? "none known" : bottleneck);
-  if (bottleneck.empty()) return;
-  std::fputs(
-      "wsbench: the generator was the bottleneck: the server could have done more; "
-      "only its CPU time per unit counts\n",
-      stderr);
+// What the figures tell about, if not about a server that did all it was asked.
+void report_bottleneck(Report& report, const Options& options, const Measured& measured,
+                       std::uint64_t threads, bool sent_late) {
+  const char* bottleneck = "none known";
+  const char* line = nullptr;
+  // A server that keeps up may owe a message to each connection at the end.
+  const double wanted =
+      0.98 * options.load.rate * measured.seconds - static_cast<double>(options.load.connections);
+  if (sent_late) {
+    bottleneck = "generator";
+    line =
+        "the generator sent late, which is most of the p99.9 of latency: lower --rate, or give it "
+        "a core of its own";
+  } else if (generator_busy(measured, threads) && !server_busy(options, measured)) {
+    bottleneck = "generator";
+    line =
+        "the generator was the bottleneck: the server could have done more; only its CPU time "
+        "per unit counts";
+  } else if (measured.count < wanted) {
+    bottleneck = "server";
+    line = "the server did not keep up with --rate; latency tells of the backlog";
+  }
+  report.word("bottleneck", "bottleneck", bottleneck);
+  if (line != nullptr) std::fprintf(stderr, "wsbench: %s\n", line);
+}
+
+void report_lateness(Report& report, const Histogram& lateness) {
+  const auto add = [&](const std::string& name, std::uint64_t ns) {
+    report.number("sent_late_us_" + name, "sent late us", static_cast<double>(ns) / 1e3, 1, name);
+  };
+  add("p99", lateness.percentile(0.99));
+  add("p99.9", lateness.percentile(0.999));
+  add("max", lateness.max());
 }
 
 void report_memory(Report& report, const Options& options) {
   if (options.server_pid == 0) return;
-  report.number("server_rss_bytes", "server memory",
-                static_cast<double>(resident_bytes(options.server_pid).value_or(0)), 0,
-                "bytes at the end");
+  report.number("server_rss_bytes", "server memory", server_memory(options), 0, "bytes at the end");
 }
 
 // Opens the crowd; tells what one idle connection costs.
 void add_crowd(Report& report, const Options& options, Crowd& crowd) {
   const auto memory = [&] {
     std::this_thread::sleep_for(std::chrono::duration<double>(options.settle_s));
-    return static_cast<double>(resident_bytes(options.server_pid).value_or(0));
+    return server_memory(options);
   };
   const bool weighed = options.server_pid != 0 && options.idle > 0;
   const double before = weighed ? memory() : 0;
@@ -325,14 +414,13 @@ void add_crowd(Report& report, const Options& options, Crowd& crowd) {
 }
 
 // One message each way, so that what the server sets up once is not counted for the idle ones.
-void echo_once(const ClientPlan& client) {
+void echo_once(Options options, const ClientPlan& client) {
+  options.load = {.client = client, .messages = 1};
   Run run;
-  const LoadPlan plan{.client = client, .messages = 1};
-  EchoWorker worker(run, plan, 0);
-  worker.connect();
-  worker.work();
-  if (const std::string failure = run.failure(); !failure.empty())
-    throw std::runtime_error(failure);
+  std::deque<EchoWorker> workers;
+  workers.emplace_back(run, options.load, 0).connect();
+  const Count count = [&] { return total(workers, &EchoWorker::messages); };
+  (void)measure(options, run, workers, count, "messages");
 }
 
 Report run_echo(const Options& options) {
@@ -340,7 +428,6 @@ Report run_echo(const Options& options) {
   LoadPlan plan = options.load;
   plan.client.url = &options.url;
   plan.client.traffic = &traffic;
-  plan.messages = (plan.messages + plan.threads - 1) / plan.threads;
   Report report;
   Run run;
   std::deque<EchoWorker> workers;
@@ -348,7 +435,7 @@ Report run_echo(const Options& options) {
   for (std::uint64_t i = 0; i < plan.connections; ++i) workers[i % plan.threads].connect();
   std::optional<Crowd> crowd;
   if (options.idle + options.slow > 0) {
-    echo_once(plan.client);
+    echo_once(options, plan.client);
     crowd.emplace(CrowdPlan{.client = plan.client,
                             .idle = options.idle,
                             .slow = options.slow,
@@ -361,8 +448,12 @@ Report run_echo(const Options& options) {
   report_rate(report, options, measured, "messages", "message");
   report.number("mb_per_second", "payload each way",
                 measured.count * traffic.mean_payload_bytes / 1e6 / measured.seconds, 2, "MB/s");
-  report.latency(latency_of(workers));
-  if (plan.rate > 0) {
+  const Histogram latency = merged(workers, &EchoWorker::latency);
+  report.latency(latency);
+  // Open loop: a message's latency counts from when it was due.
+  const Histogram lateness = merged(workers, &EchoWorker::lateness);
+  if (plan.rate > 0) report_lateness(report, lateness);
+  if (plan.rate > 0 || unanswered > 0) {
     report.number("unanswered", "unanswered", static_cast<double>(unanswered), 0, "messages");
   }
   if (crowd) {
@@ -370,7 +461,9 @@ Report run_echo(const Options& options) {
                   "ended by the server");
   }
   report_memory(report, options);
-  report_bottleneck(report, bottleneck(options, measured, plan.threads));
+  // The bound: half of a latency that is the generator's own tells nothing of the server.
+  const bool sent_late = 2 * lateness.percentile(0.999) > latency.percentile(0.999);
+  report_bottleneck(report, options, measured, plan.threads, sent_late);
   return report;
 }
 
@@ -384,14 +477,14 @@ Report run_churn(const Options& options) {
   const Measured measured = measure(options, run, workers, count, "connections");
   Report report;
   report_rate(report, options, measured, "connections", "connection");
-  report.latency(latency_of(workers));
+  report.latency(merged(workers, &ChurnWorker::latency));
   if (options.resume) {
     const auto resumed = static_cast<double>(total(workers, &ChurnWorker::resumed));
     const auto all = static_cast<double>(total(workers, &ChurnWorker::connections));
     report.number("resumed", "resumed", resumed / all, 3, "of all handshakes");
   }
   report_memory(report, options);
-  report_bottleneck(report, bottleneck(options, measured, options.churn));
+  report_bottleneck(report, options, measured, options.churn, false);
   return report;
 }
 
@@ -410,7 +503,7 @@ int run_wsbench(const Options& options) {
 int main(int argc, char** argv) {
   try {
     return ws::bench::run_wsbench(ws::bench::parse_options(argc, argv));
-  } catch (const std::runtime_error& error) {
+  } catch (const std::exception& error) {
     ws::bench::die(error.what());
   }
 }
