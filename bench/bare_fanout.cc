@@ -25,11 +25,11 @@ constexpr std::string_view kAnswer =
 
 class Loop {
  public:
-  Loop(int listen_fd, std::size_t received_bytes, std::size_t sent_bytes)
+  Loop(int listen_fd, std::size_t received_bytes, const std::string& frame)
       : listen_fd_(listen_fd),
         epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
         received_bytes_(received_bytes),
-        frame_(sent_bytes, 'x') {
+        frame_(frame) {
     watch(listen_fd);
   }
 
@@ -91,7 +91,7 @@ class Loop {
 
 }  // namespace
 
-BareServer start_bare_server(std::size_t received_bytes, std::size_t sent_bytes) {
+BareServer start_bare_server(std::size_t received_bytes, const std::string& frame) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -106,7 +106,7 @@ BareServer start_bare_server(std::size_t received_bytes, std::size_t sent_bytes)
   if (pid < 0) throw std::runtime_error("the bare server gets no process");
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    Loop(fd, received_bytes, sent_bytes).run();
+    Loop(fd, received_bytes, frame).run();
   }
   ::close(fd);
   return {.pid = pid, .port = ntohs(address.sin_port)};

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace ws::bench {
 
@@ -13,9 +14,9 @@ struct BareServer {
   std::uint16_t port;
 };
 
-// In a process of its own, which ends with this one. Whoever asks for /subscribe gets a frame of
-// `sent_bytes` for each `received_bytes` that come from one who asks for /publish. It knows nothing
-// of WebSocket but one key's answer, and drops whom a send() does not take whole.
-BareServer start_bare_server(std::size_t received_bytes, std::size_t sent_bytes);
+// In a process of its own, which ends with this one. Whoever asks for /subscribe gets `frame` for
+// each `received_bytes` that come from one who asks for /publish. It knows nothing of WebSocket but
+// one key's answer, and drops whom a send() does not take whole.
+BareServer start_bare_server(std::size_t received_bytes, const std::string& frame);
 
 }  // namespace ws::bench

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <cstring>
 #include <deque>
 #include <optional>
 #include <stdexcept>
@@ -20,6 +20,7 @@
 #include "bench/crowd.h"
 #include "bench/frames.h"
 #include "bench/process.h"
+#include "bench/report.h"
 #include "bench/ws_client.h"
 
 namespace ws::bench {
@@ -76,12 +77,12 @@ Options parse_options(int argc, char** argv) {
   return options;
 }
 
-// A text message in one frame (RFC 6455 s5.2); masked with zeros, the payload stays what it is.
+// A binary message in one frame (RFC 6455 s5.2); masked with zeros, the payload stays what it is.
 std::vector<std::uint8_t> frame(std::size_t bytes, bool masked) {
   std::vector<std::uint8_t> out;
-  append_header(out, kText, bytes, masked ? kMaskBit : 0);
+  append_header(out, kBinary, bytes, masked ? kMaskBit : 0);
   if (masked) out.insert(out.end(), 4, 0);
-  out.insert(out.end(), bytes, 'x');
+  for (std::size_t i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>('a' + i % 26));
   return out;
 }
 
@@ -128,24 +129,25 @@ class ServerProcess {
   pid_t pid_;
 };
 
-// Everyone who is connected to one server.
+// Everyone who is connected to one server. What comes to each is compared byte by byte.
 class Audience {
  public:
   Audience(const std::string& url, const Options& options, pid_t server_pid)
       : options_(options),
         server_pid_(server_pid),
-        delivered_bytes_(frame(options.bytes, false).size()),
+        delivered_(frame(options.bytes, false)),
         message_(frame(options.bytes, true)),
         epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
         publisher_(connected(parse_url(url + "/publish"), 0)) {
     const Url subscribe = parse_url(url + "/subscribe");
+    // So much that from any place in a frame it goes on for a whole read.
+    while (expected_.size() < delivered_.size() + scratch_.size()) {
+      expected_.insert(expected_.end(), delivered_.begin(), delivered_.end());
+    }
+    watch(publisher_, EPOLLOUT, nullptr);
     for (std::size_t i = 0; i < options.subscribers; ++i) {
-      subscribers_.push_back(connected(subscribe, i));
-      epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
-      event.data.ptr = &subscribers_.back();
-      if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, subscribers_.back().fd(), &event) != 0) {
-        throw std::runtime_error("epoll_ctl refused a connection");
-      }
+      Subscriber& added = subscribers_.emplace_back(connected(subscribe, i));
+      watch(added.stream, EPOLLIN | EPOLLRDHUP, &added);
     }
     run(options.publishes / 10 + 1);  // what is set up at the first use is not counted
   }
@@ -153,22 +155,33 @@ class Audience {
   // returns: deliveries per second of the server's CPU time.
   double run(std::size_t publishes) {
     const std::uint64_t before = cpu_ns();
-    const std::size_t each = options_.subscribers * delivered_bytes_;
-    std::size_t published = 0;
-    std::size_t got = 0;
-    while (got < publishes * each) {
-      // A message is through when its bytes have come to everyone: in sum, as no one gets two
-      // messages where another misses one.
-      for (; published < publishes && published < got / each + options_.depth; ++published) {
-        publish();
-      }
-      got += receive();
+    const std::size_t each = options_.subscribers * delivered_.size();
+    const std::size_t all = published_ + publishes;
+    while (got_ < all * each) {
+      // A message is through when its bytes have come to everyone: in sum, as no one gets more than
+      // was published.
+      while (published_ < all && published_ < got_ / each + options_.depth) publish();
+      receive();
     }
     return static_cast<double>(publishes * options_.subscribers) * 1e9 /
            static_cast<double>(cpu_ns() - before);
   }
 
  private:
+  struct Subscriber {
+    explicit Subscriber(Stream&& connected) : stream(std::move(connected)) {}
+    Stream stream;
+    std::size_t got = 0;  // bytes, of all that was published
+  };
+
+  void watch(const Stream& stream, std::uint32_t events, Subscriber* subscriber) const {
+    epoll_event event{.events = events | EPOLLET, .data = {}};
+    event.data.ptr = subscriber;
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, stream.fd(), &event) != 0) {
+      throw std::runtime_error("epoll_ctl refused a connection");
+    }
+  }
+
   static Stream connected(const Url& url, std::size_t number) {
     Stream stream(url, source_address(url, number));
     stream.upgrade(url);
@@ -183,15 +196,18 @@ class Audience {
   }
 
   void publish() {
+    ++published_;
     std::span<const std::uint8_t> left(message_);
     while (!left.empty()) {
       const IoResult sent = publisher_.write(left);
       if (sent.state == Io::kEnded) throw std::runtime_error("the publisher was closed");
       left = left.subspan(sent.bytes);
+      // A server may take no more before it is rid of what it has.
+      if (sent.state == Io::kBlocked) receive();
     }
   }
 
-  std::size_t receive() {
+  void receive() {
     std::array<epoll_event, 1024> events;
     const std::uint64_t end_ns = now_ns() + kPatienceNs;
     int count = 0;
@@ -199,25 +215,44 @@ class Audience {
       if (now_ns() > end_ns) throw std::runtime_error("messages do not arrive");
       count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 100);
     }
-    std::size_t bytes = 0;
     for (int i = 0; i < count; ++i) {
-      Stream& stream = *static_cast<Stream*>(events[static_cast<std::size_t>(i)].data.ptr);
-      for (IoResult got{.state = Io::kOk}; got.state == Io::kOk; bytes += got.bytes) {
-        got = stream.read(scratch_);
-        if (got.state == Io::kEnded) throw std::runtime_error("a subscriber was closed");
-        if (got.bytes < scratch_.size() && !stream.tls()) got.state = Io::kBlocked;
+      auto* const subscriber =
+          static_cast<Subscriber*>(events[static_cast<std::size_t>(i)].data.ptr);
+      if (subscriber == nullptr) {
+        publisher_.flush();
+      } else {
+        read_all(*subscriber);
       }
     }
-    return bytes;
+  }
+
+  void read_all(Subscriber& subscriber) {
+    for (IoResult got{.state = Io::kOk}; got.state == Io::kOk;) {
+      got = subscriber.stream.read(scratch_);
+      if (got.state == Io::kEnded) throw std::runtime_error("a subscriber was closed");
+      const std::size_t at = subscriber.got % delivered_.size();
+      if (std::memcmp(scratch_.data(), expected_.data() + at, got.bytes) != 0) {
+        throw std::runtime_error("a subscriber got something else than what was published");
+      }
+      subscriber.got += got.bytes;
+      got_ += got.bytes;
+      if (got.bytes < scratch_.size() && !subscriber.stream.tls()) got.state = Io::kBlocked;
+    }
+    if (subscriber.got > published_ * delivered_.size()) {
+      throw std::runtime_error("a subscriber got more messages than were published");
+    }
   }
 
   const Options& options_;
   pid_t server_pid_;
-  std::size_t delivered_bytes_;
+  std::vector<std::uint8_t> delivered_;
   std::vector<std::uint8_t> message_;
+  std::vector<std::uint8_t> expected_;
+  std::size_t published_ = 0;
+  std::size_t got_ = 0;  // bytes, by all subscribers
   int epoll_fd_;
   Stream publisher_;
-  std::deque<Stream> subscribers_;
+  std::deque<Subscriber> subscribers_;
   std::vector<std::uint8_t> scratch_ = std::vector<std::uint8_t>(64 * 1024);
 };
 
@@ -247,8 +282,8 @@ void measure(const Options& options) {
     const OnCore core(options.server_core);
     if (!options.command.empty()) server.emplace(options.command);
     if (options.bare) {
-      bare =
-          start_bare_server(frame(options.bytes, true).size(), frame(options.bytes, false).size());
+      const std::vector<std::uint8_t> sent = frame(options.bytes, false);
+      bare = start_bare_server(frame(options.bytes, true).size(), {sent.begin(), sent.end()});
     }
   }
   await(options.url);
@@ -267,17 +302,16 @@ void measure(const Options& options) {
     bare_rates.push_back(bare_audience->run(options.publishes));
     ratios.push_back(rates.back() / bare_rates.back());
   }
-  if (options.json) {
-    std::printf("{\"messages_per_cpu_second\":%.0f", median(rates));
-    if (bare) std::printf(",\"bare_messages_per_cpu_second\":%.0f", median(bare_rates));
-    std::puts("}");
-    return;
+  Report report;
+  const char* const unit = "deliveries per second of its CPU time";
+  report.number("messages_per_cpu_second", "server", median(rates), 0, unit);
+  if (bare) {
+    report.number("bare_messages_per_cpu_second", "bare", median(bare_rates), 0, unit);
+    report.number("ratio", "ratio", median(ratios), 2, "of the bare loop");
+    report.number("ratio_min", "ratio", std::ranges::min(ratios), 2, "at least");
+    report.number("ratio_max", "ratio", std::ranges::max(ratios), 2, "at most");
   }
-  std::printf("server  %9.0f deliveries per second of its CPU time\n", median(rates));
-  if (!bare) return;
-  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-  std::printf("bare    %9.0f\nratio   %9.2f (%.2f to %.2f)\n", median(bare_rates), median(ratios),
-              *least, *most);
+  options.json ? report.print_json() : report.print_text();
 }
 
 }  // namespace
@@ -286,7 +320,7 @@ void measure(const Options& options) {
 int main(int argc, char** argv) {
   try {
     ws::bench::measure(ws::bench::parse_options(argc, argv));
-  } catch (const std::runtime_error& error) {
+  } catch (const std::exception& error) {
     ws::bench::die(error.what());
   }
 }
