@@ -1,8 +1,10 @@
 #include "bench/churn.h"
 
 #include <array>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "bench/crowd.h"
 #include "bench/frames.h"
@@ -14,6 +16,10 @@ namespace {
 // Source addresses in turns: the kernel lets a port of the same pair of addresses be used again
 // only a second after its connection has ended.
 constexpr std::uint64_t kAddresses = 64;
+
+bool is_close_frame(std::span<const std::uint8_t> bytes) {
+  return bytes.size() >= 2 && bytes[0] == (kFin | kClose) && bytes.size() == 2U + bytes[1];
+}
 
 }  // namespace
 
@@ -36,12 +42,17 @@ void ChurnWorker::once() {
   }
   // The server's Close, its TLS tickets, its FIN. RFC 6455 s7.1.1: "the server [...] SHOULD close
   // [TCP] first", so a WebSocket client waits.
-  std::uint8_t rest[4096];
+  std::vector<std::uint8_t> answer;
+  std::uint8_t piece[4096];
   IoResult got;
   do {
-    got = stream.read(rest);
+    got = stream.read(piece);
     if (got.state == Io::kBlocked) throw std::runtime_error("the server does not close");
+    answer.insert(answer.end(), piece, piece + got.bytes);
   } while (got.state != Io::kEnded);
+  if (!url_.raw && !is_close_frame(answer)) {
+    throw std::runtime_error("the server ended without a Close frame: " + stream.end_reason());
+  }
   const std::uint64_t end_ns = now_ns();
   if (run_.phase() == Phase::kMeasure) latency_.add(end_ns - start_ns);
   connections_.store(connections() + 1, std::memory_order_relaxed);

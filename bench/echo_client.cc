@@ -57,6 +57,11 @@ bool EchoReader::read_header(std::span<const std::uint8_t>& in) {
     if (header_bytes_ < needed) continue;
     std::uint64_t bytes = needed == 2 ? length_code : 0;
     for (std::size_t i = 2; i < needed; ++i) bytes = bytes << 8 | header_[i];
+    // s5.2: "the minimal number of bytes MUST be used to encode the length".
+    if ((needed == 4 && bytes <= 125) || (needed == 10 && bytes <= 0xFFFF)) {
+      error_ = "the server sent a frame whose length has more bytes than it needs";
+      return false;
+    }
     return accept_header(bytes);
   }
   return false;

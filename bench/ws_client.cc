@@ -52,7 +52,11 @@ SSL_CTX* tls_context() {
   static SSL_CTX* const context = [] {
     SSL_CTX* const made = SSL_CTX_new(TLS_client_method());
     if (made == nullptr) throw std::runtime_error("OpenSSL gave no TLS context: " + tls_error());
-    std::signal(SIGPIPE, SIG_IGN);    // OpenSSL writes to sockets without MSG_NOSIGNAL
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets without MSG_NOSIGNAL
+    // The same cipher from every server: left to them, some take AES-128 and others AES-256, and
+    // the rows would compare that.
+    SSL_CTX_set_ciphersuites(made, "TLS_AES_128_GCM_SHA256");
+    SSL_CTX_set_cipher_list(made, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256");
     SSL_CTX_set_read_ahead(made, 1);  // one recv for a record's header and body
     SSL_CTX_set_verify(made, SSL_VERIFY_NONE, nullptr);
     SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -79,7 +83,7 @@ void bind_source(int fd, const std::string& local_ip) {
 }
 
 // Throws on any failure; `fd` stays the caller's.
-void connect_socket(int fd, const addrinfo& address, const std::string& local_ip) {
+void set_up_and_connect(int fd, const addrinfo& address, const std::string& local_ip) {
   const timeval timeout{kTimeoutSeconds, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
@@ -91,18 +95,70 @@ void connect_socket(int fd, const addrinfo& address, const std::string& local_ip
   }
 }
 
-// The value of the first header of that name (in lower case), "" without one.
-std::string header_value(const std::string& head, std::string_view name) {
-  const auto matches = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; };
-  for (std::size_t at = head.find("\r\n") + 2; at < head.size(); at = head.find("\r\n", at) + 2) {
-    const std::size_t colon = at + name.size();
-    if (colon >= head.size() || head[colon] != ':') continue;
-    const auto begin = head.begin() + static_cast<std::ptrdiff_t>(at);
-    if (!std::equal(name.begin(), name.end(), begin, [&](char a, char b) { return matches(b, a); }))
-      continue;
-    const std::size_t value = head.find_first_not_of(" \t", colon + 1);
-    return head.substr(value, head.find("\r\n", value) - value);
+// Tries each address in turn. Throws the last one's reason.
+int connected_socket(const addrinfo* address, const std::string& local_ip) {
+  while (true) {
+    const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) throw std::runtime_error(std::string("socket: ") + std::strerror(errno));
+    try {
+      set_up_and_connect(fd, *address, local_ip);
+      return fd;
+    } catch (const std::runtime_error&) {
+      ::close(fd);
+      address = address->ai_next;
+      if (address == nullptr) throw;
+    }
   }
+}
+
+bool is_address(const std::string& host) {
+  in_addr address{};
+  return host.find(':') != std::string::npos || inet_pton(AF_INET, host.c_str(), &address) == 1;
+}
+
+std::string authority(const Url& url) {
+  const bool ipv6 = url.host.find(':') != std::string::npos;
+  return (ipv6 ? '[' + url.host + ']' : url.host) + ':' + url.port;
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  return text;
+}
+
+// The value of the headers of that name (in lower case), "" without one. RFC 9110 s5.3: several are
+// one list.
+std::string header_value(const std::string& head, std::string_view name) {
+  std::string values;
+  for (std::size_t at = head.find("\r\n") + 2; at < head.size();) {
+    const std::size_t end = head.find("\r\n", at);
+    const std::string line = head.substr(at, end - at);
+    at = end + 2;
+    if (line.find(':') != name.size() || lower(line.substr(0, name.size())) != name) continue;
+    const std::size_t first = line.find_first_not_of(" \t", name.size() + 1);
+    if (first == std::string::npos) continue;
+    if (!values.empty()) values += ", ";
+    values += line.substr(first, line.find_last_not_of(" \t") + 1 - first);
+  }
+  return values;
+}
+
+bool has_token(const std::string& list, std::string_view token) {
+  const std::string names = ',' + lower(list) + ',';
+  std::string bare;
+  for (const char c : names) {
+    if (c != ' ' && c != '\t') bare += c;
+  }
+  return bare.find(',' + std::string(token) + ',') != std::string::npos;
+}
+
+// RFC 6455 s4.1, what a client has to check of the answer.  returns: what is wrong, "" if nothing.
+std::string fault_of(const std::string& head) {
+  if (!head.starts_with("HTTP/1.1 101 ")) return "refused: " + head.substr(0, head.find("\r\n"));
+  if (lower(header_value(head, "upgrade")) != "websocket") return "no Upgrade: websocket";
+  if (!has_token(header_value(head, "connection"), "upgrade")) return "no Connection: Upgrade";
+  if (header_value(head, "sec-websocket-accept") != kAccept) return "wrong Sec-WebSocket-Accept";
+  if (!head.ends_with("\r\n\r\n")) return "speaks before it is spoken to, so it is no echo";
   return {};
 }
 
@@ -147,19 +203,17 @@ Stream::Stream(const Url& url, const std::string& local_ip, TlsTicket* ticket) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const std::string name = url.host + ':' + url.port;
+  const std::string name = authority(url);
   const int failed = getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &found);
   if (failed != 0) throw std::runtime_error(name + ": " + gai_strerror(failed));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> address(found, freeaddrinfo);
 
-  fd_ = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) throw std::runtime_error(std::string("socket: ") + std::strerror(errno));
   try {
-    connect_socket(fd_, *address, local_ip);
-    if (url.tls) start_tls(ticket);
+    fd_ = connected_socket(address.get(), local_ip);
+    if (url.tls) start_tls(url.host, ticket);
   } catch (const std::runtime_error& error) {
     SSL_free(ssl_);
-    ::close(fd_);
+    if (fd_ >= 0) ::close(fd_);
     throw std::runtime_error("cannot connect to " + name + ": " + error.what());
   }
 }
@@ -176,9 +230,11 @@ Stream::~Stream() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void Stream::start_tls(TlsTicket* ticket) {
+void Stream::start_tls(const std::string& host, TlsTicket* ticket) {
   ssl_ = SSL_new(tls_context());
   if (ssl_ == nullptr) throw std::runtime_error("OpenSSL gave no session: " + tls_error());
+  // RFC 6066 s3: "Literal IPv4 and IPv6 addresses are not permitted".
+  if (!is_address(host)) SSL_set_tlsext_host_name(ssl_, host.c_str());
   SSL_set0_rbio(ssl_, BIO_new_socket(fd_, BIO_NOCLOSE));
   // Records are gathered, so that a message of several is one send(): else the server would be
   // woken by the first, and what it costs would depend on who comes first.
@@ -192,9 +248,9 @@ void Stream::start_tls(TlsTicket* ticket) {
 }
 
 std::string Stream::upgrade(const Url& url, std::string_view extensions) {
-  const std::string name = url.host + ':' + url.port + url.path;
+  const std::string name = authority(url) + url.path;
   std::string request =
-      "GET " + url.path + " HTTP/1.1\r\nHost: " + url.host + ':' + url.port +
+      "GET " + url.path + " HTTP/1.1\r\nHost: " + authority(url) +
       "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + std::string(kKey) +
       "\r\nSec-WebSocket-Version: 13\r\n";
   if (!extensions.empty()) {
@@ -216,14 +272,8 @@ std::string Stream::upgrade(const Url& url, std::string_view extensions) {
     head.append(reinterpret_cast<const char*>(piece), got.bytes);
     if (head.size() > kHeadBytesMax) throw std::runtime_error(name + ": endless answer");
   }
-  if (head.rfind("HTTP/1.1 101", 0) != 0) {
-    throw std::runtime_error(name + ": refused: " + head.substr(0, head.find("\r\n")));
-  }
-  if (head.find(kAccept) == std::string::npos) {
-    throw std::runtime_error(name + ": wrong Sec-WebSocket-Accept");
-  }
-  if (!head.ends_with("\r\n\r\n")) {
-    throw std::runtime_error(name + ": speaks before it is spoken to, so it is no echo");
+  if (const std::string fault = fault_of(head); !fault.empty()) {
+    throw std::runtime_error(name + ": " + fault);
   }
   return header_value(head, "sec-websocket-extensions");
 }

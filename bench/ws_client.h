@@ -82,7 +82,7 @@ class Stream {
  private:
   IoResult plain_result(ssize_t n);
   IoResult tls_result(int n);
-  void start_tls(TlsTicket* ticket);
+  void start_tls(const std::string& host, TlsTicket* ticket);
 
   int fd_ = -1;
   SSL* ssl_ = nullptr;
