@@ -15,12 +15,23 @@ void print_line(std::string_view message) {
                static_cast<int>(message.size()), message.data());
 }
 
-[[noreturn]] void usage_error(const std::string& message) {
+}  // namespace
+
+void usage_error(const std::string& message) {
   print_line(message + " (see --help)");
   std::exit(2);
 }
 
-}  // namespace
+std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t k) {
+  const char* const end = text.data() + text.size();
+  std::uint64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), end, number);
+  const std::string_view suffix(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
+  const std::uint64_t unit = suffix == "k" ? k : suffix == "m" ? k * k : 1;
+  const bool known_suffix = suffix.empty() || unit > 1;
+  if (parsed.ec != std::errc() || !known_suffix || number > UINT32_MAX) return {};
+  return number * unit;
+}
 
 void die(std::string_view message) {
   std::fflush(stdout);
@@ -32,6 +43,10 @@ Args::Args(int argc, char** argv, std::string_view usage) : words_(argv + 1, arg
   if (!flag("--help")) return;
   std::fwrite(usage.data(), 1, usage.size(), stdout);
   std::exit(0);
+}
+
+bool Args::has(std::string_view name) const {
+  return std::find(words_.begin(), words_.end(), name) != words_.end();
 }
 
 bool Args::flag(std::string_view name) {
@@ -49,18 +64,23 @@ std::string Args::text(std::string_view name, std::string_view fallback) {
   return value;
 }
 
-std::uint64_t Args::size(std::string_view name, std::uint64_t fallback) {
+std::uint64_t Args::size(std::string_view name, std::uint64_t fallback, std::uint64_t most) {
+  return number(name, fallback, 1024, most);
+}
+
+std::uint64_t Args::count(std::string_view name, std::uint64_t fallback, std::uint64_t most) {
+  return number(name, fallback, 1000, most);
+}
+
+std::uint64_t Args::number(std::string_view name, std::uint64_t fallback, std::uint64_t k,
+                           std::uint64_t most) {
   const std::string value = text(name, std::to_string(fallback));
-  const char* const end = value.data() + value.size();
-  std::uint64_t number = 0;
-  const auto parsed = std::from_chars(value.data(), end, number);
-  const std::string_view suffix(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
-  const std::uint64_t unit = suffix == "k" ? 1024 : suffix == "m" ? 1024 * 1024 : 1;
-  const bool known_suffix = suffix.empty() || unit > 1;
-  if (parsed.ec != std::errc() || !known_suffix || number > UINT32_MAX) {
-    usage_error(std::string(name) + ' ' + value + ": not a number like 64, 16k or 1m");
+  const auto number = parse_number(value, k);
+  if (!number) usage_error(std::string(name) + ' ' + value + ": not a number like 64, 16k or 1m");
+  if (*number > most) {
+    usage_error(std::string(name) + ' ' + value + ": must be at most " + std::to_string(most));
   }
-  return number * unit;
+  return *number;
 }
 
 double Args::seconds(std::string_view name, double fallback) {

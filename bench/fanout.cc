@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <deque>
 #include <optional>
@@ -57,22 +58,22 @@ Options parse_options(int argc, char** argv) {
   Args args(argc, argv, kUsage);
   Options options{.url = args.text("--url", "ws://127.0.0.1:9002"),
                   .command = args.text("--server", ""),
-                  .server_pid = static_cast<pid_t>(args.size("--server-pid", 0)),
+                  .server_pid = static_cast<pid_t>(args.count("--server-pid", 0, INT_MAX)),
                   .bare = args.flag("--bare"),
                   .json = args.flag("--json"),
-                  .subscribers = args.size("--subscribers", 1000),
-                  .publishes = args.size("--publishes", 100),
+                  .subscribers = args.count("--subscribers", 1000),
+                  .publishes = args.count("--publishes", 100),
                   .bytes = args.size("--bytes", 64),
-                  .depth = args.size("--depth", 1),
-                  .rounds = args.size("--rounds", 5),
-                  .server_core = args.size("--server-core", kAnyCore)};
+                  .depth = args.count("--depth", 1),
+                  .rounds = args.count("--rounds", 5),
+                  .server_core = args.count("--server-core", kAnyCore, kAnyCore)};
   args.finish();
   if (options.command.empty() == (options.server_pid == 0)) {
-    throw std::runtime_error("give --server or --server-pid");
+    usage_error("give --server or --server-pid");
   }
   for (const std::size_t number :
        {options.subscribers, options.publishes, options.depth, options.rounds}) {
-    if (number == 0) throw std::runtime_error("every number starts at 1");
+    if (number == 0) usage_error("every number starts at 1");
   }
   return options;
 }

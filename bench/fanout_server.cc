@@ -20,7 +20,7 @@ constexpr std::string_view kUsage =
 void serve(int argc, char** argv) {
   Args args(argc, argv, kUsage);
   ServerOptions options{.listen = {args.text("--listen", "ws://127.0.0.1:9002")},
-                        .threads = static_cast<unsigned>(args.size("--threads", 1)),
+                        .threads = static_cast<unsigned>(args.count("--threads", 1, 1024)),
                         .limits = {.connections = 100'000}};
   args.finish();
   Server server(std::move(options));

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -258,14 +259,18 @@ class Server {
 };
 
 int open_listener(const std::string& where) {
-  const std::size_t colon = where.rfind(':');
+  const std::size_t colon = std::min(where.rfind(':'), where.size());
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  if (colon == std::string::npos ||
+  const char* const end = where.data() + where.size();
+  const char* const digits = std::min(where.data() + colon + 1, end);
+  std::uint16_t port = 0;
+  const auto parsed = std::from_chars(digits, end, port);
+  if (parsed.ec != std::errc() || parsed.ptr != end ||
       inet_pton(AF_INET, where.substr(0, colon).c_str(), &address.sin_addr) != 1) {
-    throw std::runtime_error("--listen " + where + ": must be IP:PORT");
+    usage_error("--listen " + where + ": must be IP:PORT, the port at most 65535");
   }
-  address.sin_port = htons(static_cast<std::uint16_t>(std::stoul(where.substr(colon + 1))));
+  address.sin_port = htons(port);
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -292,8 +297,9 @@ int main(int argc, char** argv) {
     const std::uint64_t buffer_bytes = args.size("--buffer", cert.empty() ? 256 * 1024 : 64 * 1024);
     const std::uint64_t message_bytes = args.size("--message", 0);
     args.finish();
-    if (message_bytes > 0 && !cert.empty()) throw std::runtime_error("--message: not with --cert");
-    if (message_bytes > 1 << 30) throw std::runtime_error("--message: must be at most 1024m");
+    if (cert.empty() != key.empty()) ws::bench::usage_error("--cert and --key go together");
+    if (buffer_bytes == 0) ws::bench::usage_error("--buffer starts at 1");
+    if (message_bytes > 0 && !cert.empty()) ws::bench::usage_error("--message: not with --cert");
     ws::bench::raise_descriptor_limit(0);
     SSL_CTX* const context = cert.empty() ? nullptr : ws::bench::tls_context(cert, key);
     ws::bench::Server(ws::bench::open_listener(listen), context, buffer_bytes, message_bytes).run();

@@ -1,10 +1,10 @@
 #include "bench/traffic.h"
 
 #include <algorithm>
-#include <charconv>
-#include <stdexcept>
+#include <numeric>
 #include <string>
 
+#include "bench/args.h"
 #include "bench/frames.h"
 #include "tests/support/corpus.h"
 #include "ws/proto/permessage_deflate.h"
@@ -14,11 +14,12 @@ namespace {
 
 // A ring is large enough to tell messages apart, small enough to stay in the generator's caches: a
 // generator that misses them slows the server's core down too.
-constexpr std::size_t kItemsMin = 4;
+constexpr std::uint64_t kItemsMin = 4;
 constexpr std::size_t kRingBytesMax = 256 * 1024;
 // A mix has to show its proportions, whatever its sizes are.
-constexpr std::size_t kMixItemsMin = 64;
+constexpr std::uint64_t kMixItemsMin = 64;
 constexpr std::size_t kMixBytesMax = 16 * 1024 * 1024;
+constexpr std::uint64_t kWeightMax = 1'000'000;  // with the sizes, below 2^64
 
 std::vector<std::uint8_t> bytes_of(const std::string& text) {
   return {text.begin(), text.end()};
@@ -58,23 +59,39 @@ std::vector<std::uint8_t> payload(test::Rng& rng, Content content, std::size_t b
   return {};
 }
 
-// The sizes of the ring's messages, in the order of sending.
-std::vector<std::uint64_t> sequence(test::Rng& rng, const MessagePlan& plan) {
-  std::uint64_t weights = 0;
+// As many messages of each size as its weight says.
+struct Turn {
+  std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
-  for (const auto& [size, weight] : plan.sizes) {
-    weights += weight;
-    bytes += (size + kFrameHeaderBytesMax) * weight;
+};
+
+Turn turn_of(const std::vector<SizeShare>& sizes) {
+  Turn turn;
+  for (const auto& [bytes, weight] : sizes) {
+    turn.messages += weight;
+    turn.bytes += (bytes + kFrameHeaderBytesMax) * weight;
   }
+  return turn;
+}
+
+// 900:100 is 9:1.
+void reduce(std::vector<SizeShare>& sizes) {
+  std::uint64_t divisor = 0;
+  for (const SizeShare& share : sizes) divisor = std::gcd(divisor, share.weight);
+  for (SizeShare& share : sizes) share.weight /= divisor;
+}
+
+// The sizes of the ring's messages, in the order of sending: whole turns.
+std::vector<std::uint64_t> sequence(test::Rng& rng, const MessagePlan& plan) {
+  const Turn turn = turn_of(plan.sizes);
   const bool mix = plan.sizes.size() > 1;
-  const std::size_t fitting = (mix ? kMixBytesMax : kRingBytesMax) * weights / bytes;
-  const std::size_t wanted =
-      std::max<std::size_t>(plan.pipelined, mix ? std::max(kMixItemsMin, weights) : kItemsMin);
-  const std::size_t count = std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(fitting, 1));
+  const std::uint64_t fitting = (mix ? kMixBytesMax : kRingBytesMax) / turn.bytes;
+  const std::uint64_t messages = std::max(plan.pipelined, mix ? kMixItemsMin : kItemsMin);
+  const std::uint64_t wanted = (messages + turn.messages - 1) / turn.messages;
+  const std::uint64_t turns = std::clamp<std::uint64_t>(fitting, 1, wanted);
   std::vector<std::uint64_t> sizes;
-  for (const auto& [size, weight] : plan.sizes) {
-    const std::size_t share = std::max<std::size_t>(count * weight / weights, 1);
-    sizes.insert(sizes.end(), share, size);
+  for (const auto& [bytes, weight] : plan.sizes) {
+    sizes.insert(sizes.end(), turns * weight, bytes);
   }
   for (std::size_t i = sizes.size(); i > 1; --i) std::swap(sizes[i - 1], sizes[rng.below(i)]);
   return sizes;
@@ -104,16 +121,13 @@ class Encoder {
   proto::PermessageDeflate deflate_;
 };
 
-std::uint64_t parse_number(std::string_view text, std::string_view whole) {
-  std::uint64_t number = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view suffix(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
-  const std::uint64_t unit = suffix == "k" ? 1024 : suffix == "m" ? 1024 * 1024 : 1;
-  if (error != std::errc() || (!suffix.empty() && unit == 1) || number > UINT32_MAX) {
-    throw std::runtime_error("--size " + std::string(whole) +
-                             ": not a size like 64, 16k or 1m, nor a mix like 64:90,16k:10");
+std::uint64_t size_number(std::string_view text, std::uint64_t k, std::string_view whole) {
+  const auto number = parse_number(text, k);
+  if (!number) {
+    usage_error("--size " + std::string(whole) +
+                ": not a size like 64, 16k or 1m, nor a mix like 64:90,16k:10");
   }
-  return number * unit;
+  return *number;
 }
 
 }  // namespace
@@ -124,12 +138,23 @@ std::vector<SizeShare> parse_sizes(std::string_view text) {
     const std::string_view part = rest.substr(0, rest.find(','));
     const std::size_t colon = part.find(':');
     const bool weighed = colon != std::string_view::npos;
-    sizes.push_back({.bytes = parse_number(part.substr(0, colon), text),
-                     .weight = weighed ? parse_number(part.substr(colon + 1), text) : 1});
-    if (sizes.back().weight == 0) throw std::runtime_error("--size: a weight starts at 1");
-    if (part.size() == rest.size()) return sizes;
+    sizes.push_back({.bytes = size_number(part.substr(0, colon), 1024, text),
+                     .weight = weighed ? size_number(part.substr(colon + 1), 1000, text) : 1});
+    const auto& [bytes, weight] = sizes.back();
+    if (bytes > Args::kSizeMax) usage_error("--size " + std::string(text) + ": at most 1024m each");
+    if (weight == 0 || weight > kWeightMax) {
+      usage_error("--size " + std::string(text) + ": a weight is 1 to 1000000");
+    }
+    if (part.size() == rest.size()) break;
     rest.remove_prefix(part.size() + 1);
   }
+  reduce(sizes);
+  if (sizes.size() > 1 && turn_of(sizes).bytes > kMixBytesMax) {
+    usage_error("--size " + std::string(text) +
+                ": the mix takes more than 16m to show its weights; " +
+                "give smaller weights or sizes");
+  }
+  return sizes;
 }
 
 Traffic make_traffic(const MessagePlan& plan) {

@@ -14,7 +14,7 @@ struct SizeShare {
 };
 
 // "64", "16k" or a mix such as "64:90,16k:9,1m:1" (size:weight).
-// Throws std::runtime_error naming --size and what is wrong.
+// Exits as a wrong option does, naming --size and what is wrong.
 [[nodiscard]] std::vector<SizeShare> parse_sizes(std::string_view text);
 
 enum class Content : std::uint8_t { kRandom, kAscii, kUtf8, kJson };

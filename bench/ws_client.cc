@@ -19,6 +19,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "bench/args.h"
+
 namespace ws::bench {
 namespace {
 
@@ -166,7 +168,7 @@ std::string fault_of(const std::string& head) {
 
 Url parse_url(std::string_view text) {
   const auto refuse = [&](const char* why) {
-    throw std::runtime_error("--url " + std::string(text) + ": " + why);
+    usage_error("--url " + std::string(text) + ": " + why);
   };
   const std::size_t scheme_end = text.find("://");
   const std::string_view scheme = text.substr(0, scheme_end);

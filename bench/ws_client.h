@@ -24,7 +24,7 @@ struct Url {
 };
 
 // Accepts ws:// and wss://, and tcp:// and tls:// for raw ones; IPv6 hosts in brackets.
-// Throws std::runtime_error naming the URL and what is wrong.
+// Exits as a wrong option does, naming the URL and what is wrong.
 [[nodiscard]] Url parse_url(std::string_view text);
 
 enum class Io { kOk, kBlocked, kEnded };

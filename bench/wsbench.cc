@@ -2,8 +2,11 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdio>
 #include <deque>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -23,6 +26,8 @@ namespace {
 
 constexpr std::string_view kUsage =
     R"(wsbench --url URL [options]: load for an echo server; compares every reply
+
+Of bytes, k and m are 1024 and 1024 * 1024; of all else 1000 and 1000 * 1000.
 
   --url URL             ws://HOST:PORT/PATH or wss://...; tcp:// and tls:// for a server that sends
                         back plain bytes (bench/limit): it gets the very bytes of the frames
@@ -56,6 +61,9 @@ constexpr std::string_view kUsage =
   --json                one line of JSON
 )";
 
+constexpr std::uint64_t kRateMax = 10'000'000;      // more than threads can send
+constexpr std::uint64_t kInFlightMax = 10'000'000;  // 8 bytes each
+
 struct Options {
   Url url;
   LoadPlan load;
@@ -66,15 +74,11 @@ struct Options {
   double duration_s, warmup_s, settle_s;
 };
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw std::runtime_error(why + " (see --help)");
-}
-
 Deflate parse_deflate(const std::string& mode) {
   if (mode == "off") return Deflate::kOff;
   if (mode == "on") return Deflate::kOn;
   if (mode == "takeover") return Deflate::kTakeover;
-  refuse("--deflate " + mode + ": must be on, takeover or off");
+  usage_error("--deflate " + mode + ": must be on, takeover or off");
 }
 
 Content parse_content(const std::string& kind) {
@@ -82,39 +86,55 @@ Content parse_content(const std::string& kind) {
   if (kind == "ascii") return Content::kAscii;
   if (kind == "utf8") return Content::kUtf8;
   if (kind == "json") return Content::kJson;
-  refuse("--content " + kind + ": must be random, ascii, utf8 or json");
+  usage_error("--content " + kind + ": must be random, ascii, utf8 or json");
+}
+
+// What would have to be ignored, whatever its value.
+void refuse_contradictions(const Args& args) {
+  const auto not_with = [&](const char* option, std::initializer_list<const char*> others) {
+    for (const char* const other : others) {
+      if (args.has(option) && args.has(other)) {
+        usage_error(std::string(option) + ": not with " + other);
+      }
+    }
+  };
+  not_with("--text", {"--binary"});
+  not_with("--messages", {"--duration", "--warmup", "--rate"});
+  not_with("--churn", {"--connections", "--depth", "--rate", "--size", "--text", "--binary",
+                       "--content", "--deflate", "--threads", "--idle", "--slow", "--messages"});
+  if (args.has("--slow-rate") && !args.has("--slow")) usage_error("--slow-rate is of --slow");
 }
 
 void check(const Options& options, bool deflate) {
   const LoadPlan& load = options.load;
-  if (load.connections == 0 || load.depth == 0 || load.threads == 0) {
-    refuse("--connections, --depth and --threads start at 1");
+  if (load.connections == 0 || load.depth == 0 || load.threads == 0 ||
+      options.server_threads == 0) {
+    usage_error("--connections, --depth, --threads and --server-threads start at 1");
+  }
+  if (load.depth > kInFlightMax / load.connections) {
+    usage_error("--depth: at most " + std::to_string(kInFlightMax) +
+                " in flight on all connections");
   }
   if (load.threads > load.connections && options.churn == 0) {
-    refuse("--threads: more than --connections");
+    usage_error("--threads: more than --connections");
   }
-  if (deflate && options.url.raw) refuse("--deflate: not with tcp:// and tls://");
-  if (load.rate > 0 && load.depth > 1) refuse("--depth is of the closed loop: not with --rate");
-  if (load.rate > 0 && load.messages > 0)
-    refuse("--messages is of the closed loop: not with --rate");
+  if (deflate && options.url.raw) usage_error("--deflate: not with tcp:// and tls://");
+  if (load.rate > 0 && load.depth > 1)
+    usage_error("--depth is of the closed loop: not with --rate");
   if (options.plan.text && options.plan.content == Content::kRandom) {
-    refuse("--content random is no text: not with --text");
-  }
-  const bool other_mode = load.rate > 0 || load.messages > 0 || options.idle > 0 ||
-                          options.slow > 0 || deflate || load.threads > 1;
-  if (options.churn > 0 && other_mode) {
-    refuse("--churn: not with --rate, --messages, --idle, --slow, --deflate or --threads");
+    usage_error("--content random is no text: not with --text");
   }
   if (options.resume && (options.churn == 0 || !options.url.tls)) {
-    refuse("--resume is of --churn over wss:// or tls://");
+    usage_error("--resume is of --churn over wss:// or tls://");
   }
   if (options.server_pid != 0 && !cpu_time_ns(options.server_pid)) {
-    refuse("--server-pid " + std::to_string(options.server_pid) + ": no such process");
+    usage_error("--server-pid " + std::to_string(options.server_pid) + ": no such process");
   }
 }
 
 Options parse_options(int argc, char** argv) {
   Args args(argc, argv, kUsage);
+  refuse_contradictions(args);
   const std::string url = args.text("--url", "");
   const bool text = args.flag("--text");
   (void)args.flag("--binary");
@@ -122,28 +142,28 @@ Options parse_options(int argc, char** argv) {
   const char* const content = deflate != Deflate::kOff ? "json" : text ? "ascii" : "random";
   Options options{.url = {},
                   .load = {.client = {.url = nullptr, .traffic = nullptr, .deflate = deflate},
-                           .connections = args.size("--connections", 1),
-                           .threads = args.size("--threads", 1),
-                           .depth = args.size("--depth", 1),
-                           .rate = static_cast<double>(args.size("--rate", 0)),
-                           .messages = args.size("--messages", 0)},
+                           .connections = args.count("--connections", 1),
+                           .threads = args.count("--threads", 1),
+                           .depth = args.count("--depth", 1),
+                           .rate = static_cast<double>(args.count("--rate", 0, kRateMax)),
+                           .messages = args.count("--messages", 0)},
                   .plan = {.sizes = parse_sizes(args.text("--size", "64")),
                            .text = text,
                            .deflate = deflate != Deflate::kOff,
                            .content = parse_content(args.text("--content", content))},
-                  .idle = args.size("--idle", 0),
-                  .slow = args.size("--slow", 0),
+                  .idle = args.count("--idle", 0),
+                  .slow = args.count("--slow", 0),
                   .slow_rate = args.size("--slow-rate", 1024),
-                  .churn = args.size("--churn", 0),
-                  .server_threads = args.size("--server-threads", 1),
-                  .server_pid = static_cast<pid_t>(args.size("--server-pid", 0)),
+                  .churn = args.count("--churn", 0),
+                  .server_threads = args.count("--server-threads", 1),
+                  .server_pid = static_cast<pid_t>(args.count("--server-pid", 0, INT_MAX)),
                   .resume = args.flag("--resume"),
                   .json = args.flag("--json"),
                   .duration_s = args.seconds("--duration", 5),
                   .warmup_s = args.seconds("--warmup", 1),
                   .settle_s = args.seconds("--settle", 1)};
   args.finish();
-  if (url.empty()) refuse("--url is missing");
+  if (url.empty()) usage_error("--url is missing");
   options.url = parse_url(url);
   options.plan.raw = options.url.raw;
   options.plan.pipelined = options.load.depth;
