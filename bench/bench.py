@@ -4,8 +4,9 @@
 Every server runs pinned to one core, the generator to another. A round measures each work on each
 server, one server after the other and the next round the other way round, so that a machine that
 slows down slows all of them down. Rounds are many and runs short: what two servers are compared by
-lies tenths of a second apart, and the median of the rounds is what counts. Results go to
-bench/results/: results.json, and what bench_report.py makes of it. Python 3 standard library only.
+lies tenths of a second apart, and the median of the rounds is what counts. A round before them
+is not counted: Node does a third until its code is compiled. Results go to bench/results/:
+results.json, and what bench_report.py makes of it. Python 3 standard library only.
 """
 import argparse
 import contextlib
@@ -14,19 +15,20 @@ import json
 import os
 import pathlib
 import platform
+import re
+import resource
 import shlex
 import shutil
-import socket
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import bench_report
+from bench_servers import (ROOT, YARDSTICK, Failed, Server, can_pin, gathering_yardsticks,
+                           our_servers, pinned, program, ready_peers, running)
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PEERS = ROOT / "bench/peers"
-NODE_MODULES = ROOT / "build/peers/node_modules"
-YARDSTICK = "limit"
 IDLE = {False: 10_000, True: 2_000}  # plain, TLS: a handshake each takes its time
 
 # Key, title, TLS, wsbench's options. The yardstick gets the same bytes without the protocol.
@@ -45,9 +47,6 @@ WORKS += [
     ("resumed", "TLS handshakes, resumed", True, "--churn 4 --resume"),
     ("churn", "connect + upgrade + close", False, "--churn 4"),
 ]
-# Where it shows that a server has a message to gather and to unmask before it answers, a second
-# yardstick does only that: work -> bytes of the masked frame.
-GATHERED = {"16k": (16 << 10) + 8, "1m": (1 << 20) + 14}
 HANDSHAKES_ONLY = {"full", "resumed"}
 # fanout's, on servers with publish and subscribe; the yardstick is a bare loop of send().
 PUBLISH = ("publish", "publish 64 B to 1,000 subscribers", "--rounds 1 --publishes 60")
@@ -56,133 +55,38 @@ OPEN_LOOP_OF = "64"  # its peak, halved, is the rate of the open loop
 # a second, a long one tells of the host alone.
 OPEN_LOOP_WINDOWS, OPEN_LOOP_WINDOW_S = 5, 0.1
 IDLE_ROUNDS = 9  # of 100 connections alone, then among 10,000 idle ones
+WARM_UP_TIMES = 3  # as long are the runs of the round that is not counted
+PATIENCE_S = 60  # beyond the measured time: a slow machine may need long for 2,000 TLS handshakes
 
 
-class Server:
-    """A server to be started: command PORT, or command PORT CERT KEY for TLS."""
-
-    def __init__(self, name, plain, tls, versions, bare=False):
-        self.name, self.plain, self.tls, self.versions = name, plain, tls, versions
-        self.bare = bare  # speaks no protocol
-
-    def command(self, port, tls):
-        return [word.format(port=port, cert=tls and tls[0], key=tls and tls[1])
-                for word in (self.tls if tls else self.plain)]
-
-    def scheme(self, tls, handshakes_only=False):
-        if self.bare or handshakes_only:
-            return "tls" if tls else "tcp"
-        return "wss" if tls else "ws"
-
-
-def program(name, command, versions):
-    return Server(name, [*command, "{port}"], [*command, "{port}", "{cert}", "{key}"], versions)
-
-
-def limit_command(args):
-    return [str(args.build / "limit"), "--listen", "127.0.0.1:{port}"]
-
-
-def gathering_yardsticks(args):
-    return {work: Server(f"{YARDSTICK} --message {size}",
-                         [*limit_command(args), "--message", str(size)], [], [], bare=True)
-            for work, size in GATHERED.items()}
-
-
-def our_servers(args):
-    limit = limit_command(args)
-    wsd = [str(args.wsd), "--threads", str(args.threads), "--max-connections", "12000",
-           "--log-level", "error", "--listen"]
-    pem = ["--cert", "{cert}", "--key", "{key}"]
-    return [Server(YARDSTICK, limit, limit + pem, [["openssl", "version"]], bare=True),
-            Server("wsd", wsd + ["ws://127.0.0.1:{port}"], wsd + ["wss://127.0.0.1:{port}"] + pem,
-                   [[str(args.wsd), "--version"]])]
-
-
-def debian(package):
-    return ["dpkg-query", "-W", package]
-
-
-def ready_peers(args):
-    """The peers of bench/peers. Returns those that are there, and why others are not."""
-    bun = NODE_MODULES / ".bin/bun"
-    node_ws = ["node", "-p", f"'ws ' + require('{NODE_MODULES}/ws/package.json').version"]
-    candidates = [
-        ("libwebsockets", [str(args.build / "peers/libwebsockets")], [debian("libwebsockets-dev")],
-         args.build / "peers/libwebsockets", "needs libwebsockets-dev"),
-        ("beast", [str(args.build / "peers/beast")], [debian("libboost-dev")],
-         args.build / "peers/beast", "needs libboost-dev"),
-        ("node-ws", ["node", str(PEERS / "node_ws.mjs")], [["node", "--version"], node_ws],
-         shutil.which("node") and NODE_MODULES / "ws", "needs nodejs and npm's ws"),
-        ("bun", [str(bun), str(PEERS / "bun.mjs")], [[str(bun), "--version"]], bun, "needs npm's bun"),
-    ]
-    found, missing = [], {}
-    for name, command, versions, needed, why in candidates:
-        if needed and needed.exists():
-            found.append(program(name, command, versions))
-        else:
-            missing[name] = why
-    return found, missing
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def pinned(core, command):
-    several = len(os.sched_getaffinity(0)) > 1 and shutil.which("taskset")
-    return ["taskset", "-c", str(core), *command] if several else command
-
-
-class Failed(Exception):
-    pass
-
-
-@contextlib.contextmanager
-def running(args, server, tls):
-    """Starts a server, waits until it listens, and ends it. Yields its port and pid."""
-    port = free_port()
-    environment = {**os.environ, "PEER_MODULES": str(NODE_MODULES.parent)}
+def generate(args, place, command):
+    """What a generator tells of the server there."""
+    place.check()
+    name = pathlib.Path(command[0]).name
+    patience = args.seconds * WARM_UP_TIMES + PATIENCE_S
     try:
-        process = subprocess.Popen(pinned(args.server_core, server.command(port, tls)),
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   env=environment)
-    except OSError as error:
-        raise Failed(str(error)) from error
-    try:
-        for _ in range(200):
-            if process.poll() is not None:
-                raise Failed(f"ended with {process.returncode} instead of listening")
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            time.sleep(0.05)
-        else:
-            raise Failed("does not listen")
-        yield port, process.pid  # taskset keeps the pid
-    finally:
-        process.kill()
-        process.wait()
-
-
-def generate(args, command):
-    done = subprocess.run(pinned(args.generator_core, command), capture_output=True, text=True)
+        done = subprocess.run(
+            pinned(args.generator_core, [*command, "--json", "--server-pid", str(place.pid)]),
+            capture_output=True, text=True, timeout=patience)
+    except subprocess.TimeoutExpired as error:
+        place.fate = f"no answer to {name} within {patience:.0f} s, so it was killed"
+        place.kill()  # it might use up the core of those that are measured next
+        raise Failed(place.fate) from error
     if done.returncode != 0:
-        name = pathlib.Path(command[0]).name
-        raise Failed(done.stderr.strip().removeprefix(f"{name}: ") or "the generator failed")
-    result = json.loads(done.stdout)
+        raise Failed(done.stderr.strip().removeprefix(f"{name}: ") or f"{name} failed")
+    try:
+        result = json.loads(done.stdout)
+    except ValueError as error:
+        raise Failed(f"{name} wrote no JSON but {done.stdout.strip()[:200]!r}") from error
     if None in result.values():
         raise Failed("its process used no CPU time: a script that starts the server is to exec it")
     return result
 
 
-def wsbench(args, url, pid, options, seconds):
-    command = [str(args.build / "wsbench"), "--json", "--url", url, "--server-pid", str(pid),
-               "--server-threads", str(args.threads), "--duration", str(seconds), "--warmup", "0.05",
-               *options]
-    return generate(args, command)
+def wsbench(args, url, place, options, seconds):
+    return generate(args, place, [str(args.build / "wsbench"), "--url", url, "--server-threads",
+                                  str(args.threads), "--duration", str(seconds), "--warmup", "0.05",
+                                  *options])
 
 
 class Bench:
@@ -192,21 +96,28 @@ class Bench:
         self.runs = {}      # work -> server -> results of the rounds
         self.failures = {}  # "server, work" -> why
         self.tls = make_certificate(args)
-        self.started = {}   # (server, TLS) -> port, pid
-        self.publishers = {}  # server -> port, pid
+        self.started = {}   # (server, TLS) -> Running
+        self.publishers = {}  # server -> Running
+        self.peak = {}      # server -> messages per second, of the open loop's work
 
     def note(self, work, server, result):
         self.runs.setdefault(work, {}).setdefault(server.name, []).append(result)
 
     def attempt(self, work, server, action):
-        """Runs it; a failure is noted once and ends this work for this server."""
+        """Runs it, and once more if it fails; that is noted and ends this work for this server."""
         if f"{server.name}, {work}" in self.failures:
             return None
-        try:
-            return action()
-        except Failed as failure:
-            self.failures[f"{server.name}, {work}"] = str(failure)
-            return None
+        for _ in range(2):
+            try:
+                return action()
+            except Failed as failure:
+                why = str(failure)
+        runs = len(self.runs.get(work, {}).get(server.name, []))
+        if runs > 0:
+            rounds = runs // (OPEN_LOOP_WINDOWS if work == "open" else 1)
+            why = f"only {rounds} of {self.args.rounds} rounds: {why}"
+        self.failures[f"{server.name}, {work}"] = why
+        return None
 
     def start(self, stack, server, tls):
         place = self.attempt(
@@ -236,12 +147,12 @@ class Bench:
 
     def publish(self, server):
         bare = server.name == YARDSTICK
-        port, pid = self.publishers[server.name]
-        command = [str(self.args.build / "fanout"), "--json", "--url", f"ws://127.0.0.1:{port}",
-                   "--server-pid", str(pid), *PUBLISH[2].split()]
+        place = self.publishers[server.name]
+        command = [str(self.args.build / "fanout"), "--url", f"ws://127.0.0.1:{place.port}",
+                   *PUBLISH[2].split()]
         if bare:
-            command += ["--bare", "--server-core", self.args.server_core.split(",")[0]]
-        result = generate(self.args, command)
+            command += ["--bare", "--server-core", re.match(r"\d+", self.args.server_core)[0]]
+        result = generate(self.args, place, command)
         return {"messages_per_cpu_second": result["bare_messages_per_cpu_second"]} if bare else result
 
     def publish_all(self, servers):
@@ -253,32 +164,31 @@ class Bench:
                 self.note(PUBLISH[0], server, result)
 
     def measure(self, server, tls, options, seconds, handshakes_only=False):
-        port, pid = self.started[server.name, tls]
-        url = f"{server.scheme(tls, handshakes_only)}://127.0.0.1:{port}"
-        return wsbench(self.args, url, pid, shlex.split(options), seconds)
+        place = self.started[server.name, tls]
+        url = f"{server.scheme(tls, handshakes_only)}://127.0.0.1:{place.port}"
+        return wsbench(self.args, url, place, shlex.split(options), seconds)
 
-    def round(self, backwards):
+    def round(self, backwards, seconds):
         order = slice(None, None, -1 if backwards else 1)
         servers = self.servers[order]
-        peak = {}
         for work, _, tls, options in WORKS:
             yardsticks = [self.gathering[work]] if work in self.gathering else []
             for server in (yardsticks + self.servers)[order]:
                 if (server.name, tls) not in self.started:
                     continue
                 result = self.attempt(work, server, lambda: self.measure(
-                    server, tls, options, self.args.seconds, work in HANDSHAKES_ONLY))
+                    server, tls, options, seconds, work in HANDSHAKES_ONLY))
                 if result is None:
                     continue
                 self.note(work, server, result)
                 if work == OPEN_LOOP_OF:
-                    peak[server.name] = result["messages_per_second"]
+                    self.peak[server.name] = result["messages_per_second"]
         for _ in range(OPEN_LOOP_WINDOWS):
             for server in servers:
-                if server.name not in peak:
+                if server.name not in self.peak:
                     continue
-                rate = max(int(peak[server.name] / 2), 1)
-                result = self.attempt("open loop", server, lambda: self.measure(
+                rate = max(int(self.peak[server.name] / 2), 1)
+                result = self.attempt("open", server, lambda: self.measure(
                     server, False, f"--size 64 --connections 50 --rate {rate}", OPEN_LOOP_WINDOW_S))
                 if result is not None:
                     self.note("open", server, {**result, "rate": rate})
@@ -286,17 +196,17 @@ class Bench:
 
     def idle_bytes(self, server, tls):
         """On a server of its own: one that has worked hides new connections in memory it has."""
-        with running(self.args, server, tls and self.tls) as (port, pid):
-            url = f"{server.scheme(tls)}://127.0.0.1:{port}"
+        with running(self.args, server, tls and self.tls) as place:
+            url = f"{server.scheme(tls)}://127.0.0.1:{place.port}"
             options = ["--settle", "0.5", "--idle", str(IDLE[tls])]
-            result = wsbench(self.args, url, pid, options, self.args.seconds)
+            result = wsbench(self.args, url, place, options, self.args.seconds)
             return [{"bytes": result["idle_bytes_per_connection"]}]
 
     def among_idle(self, server):
         """What 100 connections get from a server of which 10,000 others want nothing."""
         with contextlib.ExitStack() as stack:
             places = [stack.enter_context(running(self.args, server, None)) for _ in range(2)]
-            urls = [f"{server.scheme(False)}://127.0.0.1:{port}" for port, _ in places]
+            urls = [f"{server.scheme(False)}://127.0.0.1:{place.port}" for place in places]
             crowd = stack.enter_context(subprocess.Popen(
                 pinned(self.args.generator_core,
                        [str(self.args.build / "wsbench"), "--url", urls[1], "--connections", "1",
@@ -308,7 +218,7 @@ class Bench:
                 if crowd.poll() is not None:
                     raise Failed(crowd.stderr.read().strip() or "the idle connections are over")
                 with contextlib.suppress(OSError):
-                    return len(os.listdir(f"/proc/{places[1][1]}/fd")) >= IDLE[False]
+                    return len(os.listdir(f"/proc/{places[1].pid}/fd")) >= IDLE[False]
                 return False
 
             deadline = time.monotonic() + 60
@@ -321,7 +231,7 @@ class Bench:
             for number in range(IDLE_ROUNDS):
                 rates = {}
                 for i in (1, 0) if number % 2 else (0, 1):
-                    result = wsbench(self.args, urls[i], places[i][1], ["--connections", "100"],
+                    result = wsbench(self.args, urls[i], places[i], ["--connections", "100"],
                                      self.args.seconds)
                     rates[i] = result["messages_per_cpu_second"]
                 results.append({"ratio": rates[1] / rates[0]})
@@ -331,9 +241,12 @@ class Bench:
 
     def idle_all(self):
         for server in self.servers:
-            for work, action in (("idle", lambda: self.idle_bytes(server, False)),
-                                 ("idle-tls", lambda: self.idle_bytes(server, True)),
-                                 ("among idle", lambda: self.among_idle(server))):
+            for work, echo, action in (
+                    ("idle", "64", lambda: self.idle_bytes(server, False)),
+                    ("idle-tls", "tls-64", lambda: self.idle_bytes(server, True)),
+                    ("among idle", "64", lambda: self.among_idle(server))):
+                if server.name not in self.runs.get(echo, {}):
+                    continue  # what it did instead is noted there
                 for result in self.attempt(work, server, action) or []:
                     self.note(work, server, result)
 
@@ -381,39 +294,106 @@ def parse_arguments():
     parser.add_argument("--wsd", type=pathlib.Path, default=ROOT / "wsd")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release/bench")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results")
-    parser.add_argument("--server-core", default="0", help="as taskset -c takes it (0)")
-    parser.add_argument("--generator-core", default="1", help="(1)")
+    cores = sorted(os.sched_getaffinity(0))
+    parser.add_argument("--server-core", default=str(cores[0]),
+                        help="as taskset -c takes it (the first that this process may use)")
+    parser.add_argument("--generator-core", default=str(cores[:2][-1]), help="(the second)")
     return parser.parse_args()
+
+
+def fault(text):
+    print(f"bench.py: {text}", file=sys.stderr)
+    sys.exit(2)
+
+
+def check(args):
+    """What is wrong shows now, and not after minutes."""
+    if args.rounds < 1 or args.threads < 1 or not 0 < args.seconds <= 30:
+        fault("--rounds and --threads are at least 1, --seconds above 0 and at most 30")
+    programs = [args.build / name for name in ("limit", "wsbench", "fanout", "fanout_server")]
+    for needed in (args.wsd, *programs):
+        if shutil.which(needed) is None:
+            fault(f"{needed} is not built: make bench-programs")
+    for option, core in (("--server-core", args.server_core),
+                         ("--generator-core", args.generator_core)):
+        if can_pin() and subprocess.run(pinned(core, ["true"]), capture_output=True).returncode:
+            fault(f"{option} {core}: not as taskset -c takes it, or none of this process's cores")
+    if can_pin() and args.server_core == args.generator_core:
+        fault(f"--server-core and --generator-core are both {args.server_core}: give each its own")
+    try:
+        args.results.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.results).close()
+    except OSError as error:
+        fault(f"--results {args.results}: {error.strerror}")
+
+
+def chosen_peers(args):
+    """The ready peers that --only leaves and those of --peer; and why others are missing."""
+    peers, missing = ready_peers(args)
+    ready = [*(peer.name for peer in peers), *missing]
+    if args.only is not None:
+        only = list(filter(None, args.only))
+        for name in only:
+            if name not in ready:
+                fault(f"--only {name}: the ready peers are {', '.join(ready)}")
+        peers = [peer for peer in peers if peer.name in only]
+        missing = {name: why for name, why in missing.items() if name in only}
+    taken = [YARDSTICK, "wsd", *ready]
+    for definition in args.peer:
+        name, _, command = definition.partition("=")
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not command:
+            fault(f"--peer {definition!r}: give NAME=COMMAND, the name of A-Z a-z 0-9 . _ -")
+        if name in taken:
+            fault(f"--peer {name}: there is a server of that name already, give it another")
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            fault(f"--peer {name}: {error} in {command!r}")
+        if not words or shutil.which(words[0]) is None:
+            fault(f"--peer {name}: {command!r} begins with no program that can be run")
+        taken.append(name)
+        peers.append(program(name, words, []))
+    return peers, missing
+
+
+def end_with_cleanup(number, _):
+    """As an exception, which ends all servers on its way."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def main():
     args = parse_arguments()
+    check(args)
+    peers, missing = chosen_peers(args)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, end_with_cleanup)
+    # For the servers: wsbench, which has as many connections, does the same for itself.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     facts = machine()
-    peers, missing = ready_peers(args)
-    if args.only is not None:
-        peers = [peer for peer in peers if peer.name in args.only]
-    for definition in args.peer:
-        name, _, command = definition.partition("=")
-        peers.append(program(name, shlex.split(command), []))
     bench = Bench(args, our_servers(args) + peers)
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         bench.start_all(stack)
-        for number in range(args.rounds):
-            bench.round(backwards=number % 2 == 1)
-            print(f"round {number + 1} of {args.rounds}: {time.monotonic() - start:.0f} s",
-                  file=sys.stderr)
+        for number in range(args.rounds + 1):
+            warm_up = number == 0
+            bench.round(number % 2 == 1, args.seconds * (WARM_UP_TIMES if warm_up else 1))
+            if warm_up:
+                bench.runs.clear()
+            print(f"round {number} of {args.rounds}{', not counted' if warm_up else ''}: "
+                  f"{time.monotonic() - start:.0f} s", file=sys.stderr)
     if not args.no_idle:
         bench.idle_all()
     facts["versions"] = {server.name: ", ".join(map(first_line, server.versions)) or "as given"
                          for server in bench.servers}
     results = {"machine": facts, "rounds": args.rounds, "seconds": args.seconds,
-               "threads": args.threads, "yardstick": YARDSTICK,
+               "threads": args.threads, "pinned": can_pin(), "yardstick": YARDSTICK,
                "gathering": {work: server.name for work, server in bench.gathering.items()},
                "servers": [server.name for server in bench.servers], "missing": missing,
                "works": [[key, title] for key, title, *_ in [*WORKS, PUBLISH]],
                "failures": bench.failures, "runs": bench.runs}
-    args.results.mkdir(exist_ok=True)
     (args.results / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(bench_report.write(results, args.results))
 
