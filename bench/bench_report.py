@@ -133,13 +133,15 @@ def memory_table(results):
 def markdown(results):
     data, facts = results.data, results.data["machine"]
     versions = ", ".join(f"{name}: {text}" for name, text in facts["versions"].items())
+    unpinned = ("" if data.get("pinned", True) else
+                " Nothing was pinned, for want of a second core or of taskset: ratios are rough.")
     parts = [
         "# Measured\n",
         f"{facts['processor']}; {facts['kernel']}; {facts['compiler']}; {facts['date']}; "
         f"{facts['load before']}.\n\n{versions}.\n\n"
         f"Medians of {data['rounds']} interleaved rounds of {data['seconds']} s (and quartiles); "
         f"wsd with {data['threads']} thread(s). `{results.yardstick}` moves the same bytes without "
-        "a protocol.\n",
+        f"a protocol.{unpinned}\n",
         "## Per second of server CPU; times the yardstick\n", cpu_table(results),
         "## wsd against each, per second of server CPU\n", ratio_table(results),
         "## Peak per second (* the generator was the slower side)\n", peak_table(results),
@@ -148,13 +150,17 @@ def markdown(results):
         "## Idle connections: memory of each, and what 10,000 cost those that are active\n",
         memory_table(results)]
     missing = [f"- {name} is missing: {why}" for name, why in data["missing"].items()]
-    missing += [f"- {what}: {why}" for what, why in data["failures"].items()]
+    alike = {}  # what failed for the same reason is one line
+    for what, why in data["failures"].items():
+        server, work = what.split(", ")
+        alike.setdefault((server, why), []).append(work)
+    missing += [f"- {server}, {', '.join(works)}: {why}" for (server, why), works in alike.items()]
     if missing:
-        parts += ["## Not measured\n", "\n".join(missing) + "\n"]
+        parts += ["## Not measured, or in fewer rounds\n", "\n".join(missing) + "\n"]
     return "\n".join(parts)
 
 
-HEAD = """set terminal svg size 900,420 font 'sans,12' background '#ffffff'
+HEAD = """set terminal svg noenhanced size 900,420 font 'sans,12' background '#ffffff'
 set output '{output}'
 set title '{title}'
 set style data histogram
@@ -167,16 +173,23 @@ set ylabel '{ylabel}'
 """
 
 
+PLOTS = ["throughput.svg", "latency.svg", "memory.svg"]
+
+
 def plot(path, title, ylabel, columns, rows, more=""):
     """columns: names of the bars; rows: (label, values), one group of bars each."""
-    lines = [HEAD.format(output=path, title=title, ylabel=ylabel, more=more), "$data << END"]
+    bars = [f"$data using {i + 2}:xtic(1) title '{name}'" for i, name in enumerate(columns)
+            if any(values[i] for _, values in rows)]
+    if not bars:
+        return
+    lines = [HEAD.format(output=path.name, title=title, ylabel=ylabel, more=more), "$data << END"]
     for label, values in rows:
         cells = ["?" if value is None else f"{value:g}" for value in values]
         lines.append(" ".join([f'"{label}"', *cells]))
     lines.append("END")
-    bars = [f"$data using {i + 2}:xtic(1) title '{name}'" for i, name in enumerate(columns)]
     lines.append("set datafile missing '?'\nplot " + ", ".join(bars))
-    subprocess.run(["gnuplot"], input="\n".join(lines), text=True, check=True)
+    subprocess.run(["gnuplot"], input="\n".join(lines), text=True, check=True,
+                   cwd=path.parent)
 
 
 def plots(results, folder):
@@ -188,16 +201,16 @@ def plots(results, folder):
         ratios.append((work, [middle(results.ratios(work, server, results.yardstick))
                               for server in results.servers[1:]]))
     plot(folder / "throughput.svg", "Work per second of server CPU, the yardstick being 1",
-         "times the yardstick", results.servers[1:], ratios, "set yrange [0:*]")
+         "times the yardstick", results.servers[1:], ratios,
+         "set yrange [0:*]\nset xtics rotate by -30")
     latency = [(p, [middle(results.values("open", server, f"latency_us_{p}"))
                     for server in results.servers]) for p in PERCENTILES]
     plot(folder / "latency.svg", "Open loop at half of each one''s peak", "microseconds",
          results.servers, latency, "set logscale y")
     memory = [(label, [middle(results.values(work, server, "bytes")) for server in results.servers])
               for label, work in (("ws", "idle"), ("wss", "idle-tls"))]
-    if any(value for _, values in memory for value in values):
-        plot(folder / "memory.svg", "Memory of the process per idle connection", "bytes",
-             results.servers, memory, "set logscale y")
+    plot(folder / "memory.svg", "Memory of the process per idle connection", "bytes",
+         results.servers, memory, "set logscale y")
 
 
 def write(data, folder):
@@ -205,6 +218,8 @@ def write(data, folder):
     results = Results(data)
     text = markdown(results)
     (folder / "results.md").write_text(text)
+    for name in PLOTS:  # none of an earlier run stays beside new tables
+        (folder / name).unlink(missing_ok=True)
     if shutil.which("gnuplot"):
         plots(results, folder)
     else:
@@ -213,5 +228,8 @@ def write(data, folder):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not (pathlib.Path(sys.argv[1]) / "results.json").is_file():
+        print("bench_report.py: give the folder that has bench.py's results.json", file=sys.stderr)
+        sys.exit(2)
     directory = pathlib.Path(sys.argv[1])
     print(write(json.loads((directory / "results.json").read_text()), directory))
