@@ -31,6 +31,20 @@ using Clock = std::chrono::steady_clock;
 class ServerLimits : public OverBothSchemes {};
 INSTANTIATE_TEST_SUITE_P(Over, ServerLimits, testing::Bool(), scheme);
 
+// "At most 1 GiB" (core/limits.h): above it a buffer could not hold what waits.
+TEST(Limits, MayNotBeMoreThanABufferHolds) {
+  const auto fault_of = [](const Limits& limits) {
+    const auto good = Server({.limits = limits}).check();
+    return good ? "" : good.error().message();
+  };
+  EXPECT_EQ(fault_of({.message_bytes = kMessageBytesMost, .queue_max_bytes = kMessageBytesMost}),
+            "");
+  EXPECT_EQ(fault_of({.message_bytes = kMessageBytesMost + 1}),
+            "limits: message_bytes is at most 1 GiB");
+  EXPECT_EQ(fault_of({.queue_max_bytes = kMessageBytesMost + 1}),
+            "limits: queue_max_bytes is at most 1 GiB");
+}
+
 // --- how many ---
 
 void expect_503(std::unique_ptr<Stream> stream) {
