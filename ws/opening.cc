@@ -58,8 +58,9 @@ core::Result<core::Ok> check_origins(std::span<const std::string> origins) {
 core::Result<core::Ok> add_route(Router& router, std::string_view pattern, Handlers handlers) {
   if (auto good = check_origins(handlers.origins); !good) return good;
   if (router.add(pattern, std::move(handlers))) return core::Ok{};
-  return core::Error("\"" + std::string(pattern) +
-                     "\" is no route: it begins with /, a * comes last, a : has a name");
+  return core::Error("\"" + proto::printable(pattern) +
+                     "\" is no route: it begins with /, a * comes last, a : has a name, and what "
+                     "is no byte of a path, such as ?, # and blanks, is percent-encoded");
 }
 
 Judgement judge_request(const proto::RequestHead& head, const Router& router,

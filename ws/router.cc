@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "ws/proto/http_bytes.h"
+
 namespace ws {
 namespace {
 
@@ -20,6 +22,10 @@ bool next_segment(std::string_view& path, std::string_view& segment) {
 std::optional<std::vector<Router::Segment>> Router::parse(std::string_view pattern) {
   if (pattern == "*") pattern = "/*";
   if (!pattern.starts_with('/') || pattern.find('*') < pattern.size() - 1) return std::nullopt;
+  // As no path of a request has them, it would never match.
+  const bool path = proto::all_bytes_of(proto::kVisibleByte, pattern) &&
+                    pattern.find_first_of("?#") == std::string_view::npos;
+  if (!path) return std::nullopt;
   std::vector<Segment> segments;
   for (std::string_view text; next_segment(pattern, text);) {
     Kind kind = Kind::kText;

@@ -188,8 +188,9 @@ TEST(Router, AStarAloneIsEveryPath) {
 }
 
 TEST(Router, RefusesPatternsThatAreNone) {
-  for (const char* pattern : {"", "a", "a/b", "a*", ":x", "/a/*/b", "/*a", "/**", "/:", "/a/:/b",
-                              "/*/", "http://localhost/", " /a"}) {
+  for (const char* pattern :
+       {"", "a", "a/b", "a*", ":x", "/a/*/b", "/*a", "/**", "/:", "/a/:/b", "/*/",
+        "http://localhost/", " /a", "/ ", "/a?b", "/#", "/\n", "/\xc3\xa9"}) {
     EXPECT_FALSE(Router().add(pattern, {})) << pattern;
   }
 }
