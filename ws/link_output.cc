@@ -474,8 +474,7 @@ void Link::finish_output() {
       return drop(CloseCause::kPeer);
   }
   phase_ = Phase::kLingering;
-  window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  window_bytes_ = 0;
+  begin_window();
   arm(shard_.limits().linger_ms);
   if (saw_end_) return drop(close_cause_);
   // There may be input already that no edge will announce again.

@@ -118,8 +118,8 @@ bool Common::publish(std::string_view topic, const Message& message, SendOptions
   if (own != nullptr && &own->common() == this)
     return own->publish(topic, message, options, nullptr);
   const auto shared = publication(topic, message, options);
-  bool taken = shared != nullptr;
-  if (!taken) return false;
+  if (!shared) return false;
+  bool taken = true;
   for (Shard* const shard : shards) taken &= shard->take(shared);
   return taken;
 }

@@ -27,10 +27,6 @@ using namespace test;
 
 using AcceptState = Listener::Accepted::State;
 
-bool has_ipv6() {
-  return static_cast<bool>(Listener::open(ip("::1")));
-}
-
 // Somebody else's socket, bound but not listening.
 core::Fd foreign_socket(const Address& address, bool reuse_port) {
   core::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -14,6 +14,10 @@ net::Address ip(const char* host, std::uint16_t port) {
   return net::Address::from_ip(host, port).value();
 }
 
+bool has_ipv6() {
+  return static_cast<bool>(net::Listener::open(ip("::1")));
+}
+
 net::Listener open_or_die(const net::Address& address) {
   auto listener = net::Listener::open(address);
   if (!listener) ADD_FAILURE() << listener.error().message();

@@ -10,6 +10,7 @@
 namespace ws::test {
 
 net::Address ip(const char* host, std::uint16_t port = 0);
+bool has_ipv6();  // whether this machine listens on ::1
 
 net::Listener open_or_die(const net::Address& address);
 // Why it cannot be opened; "it opened" when it can.

@@ -319,7 +319,6 @@ TEST(ClientOnServer, WhatWasNeverTriedHoldsNobodyUp) {
   EXPECT_LT(Clock::now() - start, 5s);
 }
 
-// "Where its server does not run yet nothing has begun: on_failure is called from here, at once."
 // "So the end of it all is an on_close or this" (ConnectOptions::on_failure): also of what came so
 // late that the loop ended before it got to it.
 TEST(ClientOnServer, WhatIsGrantedWhileTheServerStopsIsToldItsEnd) {
@@ -343,6 +342,7 @@ TEST(ClientOnServer, WhatIsGrantedWhileTheServerStopsIsToldItsEnd) {
   }
 }
 
+// "Where its server does not run yet nothing has begun: on_failure is called from here, at once."
 TEST(ClientOnServer, ItsEndBeforeTheServerRunsIsTheEndOfAll) {
   for (const bool runs_later : {true, false}) {
     RawServer target;

@@ -10,7 +10,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/loopback.h"
 #include "tests/support/raw_server.h"
 #include "tests/support/test_server.h"
 #include "ws/ws.h"
@@ -379,18 +379,14 @@ TEST(Dials, ANameWithoutAddressIsNamed) {
 }
 
 TEST(Dials, TheAddressesOfANameAreTriedInTurn) {
-  std::unique_ptr<RawServer> server;
-  try {
-    server = std::make_unique<RawServer>("::1");
-  } catch (const std::runtime_error&) {
-    GTEST_SKIP() << "this machine has no IPv6";
-  }
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  RawServer server("::1");
   // localhost is 127.0.0.1, where nobody listens, then ::1.
   Journal journal;
   ws::Client client;
-  ASSERT_TRUE(client.connect("ws://localhost:" + std::to_string(server->port()) + "/", {},
+  ASSERT_TRUE(client.connect("ws://localhost:" + std::to_string(server.port()) + "/", {},
                              journal.handlers()));
-  RawPeer peer = accept_upgrade(*server);
+  RawPeer peer = accept_upgrade(server);
   EXPECT_TRUE(eventually([&] { return journal.opens() == 1; }));
 }
 

@@ -8,13 +8,13 @@
 #include <condition_variable>
 #include <functional>
 #include <future>
-#include <memory>
 #include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tests/support/loopback.h"
 #include "tests/support/raw_server.h"
 #include "tests/support/test_server.h"
 #include "ws/ws.h"
@@ -296,27 +296,23 @@ TEST_P(LinkConnectBadAnswer, FailsWithTheReason) {
   EXPECT_TRUE(peer.ended());
 }
 
-// The server is gone after each part of its answer.
 // client.h: "each in its part of the time that is left".
 TEST(LinkConnect, AnAddressThatIsSilentLeavesTimeForTheNext) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   RawServer silent;  // localhost is 127.0.0.1, then ::1
   silent.stop_answering();
-  std::unique_ptr<RawServer> server;
-  try {
-    server = std::make_unique<RawServer>("::1", silent.port());
-  } catch (const std::runtime_error&) {
-    GTEST_SKIP() << "this machine has no IPv6";
-  }
+  RawServer server("::1", silent.port());
   ClientOptions options;
   options.limits.handshake_ms = 2'000;
   Journal journal;
   ws::Client client(options);
   const std::string url = "ws://localhost:" + std::to_string(silent.port()) + "/";
   ASSERT_TRUE(client.connect(url, {}, journal.handlers()));
-  RawPeer peer = accept_upgrade(*server);
+  RawPeer peer = accept_upgrade(server);
   EXPECT_TRUE(eventually([&] { return journal.opens() == 1; }));
 }
 
+// The server is gone after each part of its answer.
 TEST(LinkConnect, AnEndOrAResetAtEveryByteOfTheAnswerIsAFailure) {
   for (const bool reset : {false, true}) {
     Scene scene;

@@ -177,7 +177,7 @@ TEST(UpgradingAccept, ChoosesASubprotocolInTheServersOrder) {
   EXPECT_EQ(of_conn, "<>");
 }
 
-// "the first of these that the client offers is chosen, unless on_upgrade names one or """.
+// The first of Handlers::subprotocols that the client offers, unless on_upgrade names one or "".
 TEST(UpgradingAccept, TheHookDecidesAboutTheSubprotocol) {
   Handlers handlers;
   handlers.subprotocols = {"v1"};
