@@ -90,7 +90,6 @@ class EchoClient {
 
   void say_goodbye();  // Close 1000, best effort
 
-  [[nodiscard]] std::uint64_t in_flight() const { return in_flight_; }
   [[nodiscard]] int fd() const { return stream_.fd(); }
   [[nodiscard]] const std::string& error() const { return error_; }
 

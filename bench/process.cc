@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -32,10 +31,17 @@ std::optional<std::uint64_t> cpu_time_ns(pid_t pid) {
   return nanoseconds(time);
 }
 
-std::uint64_t cpu_wait_ns() {
+std::uint64_t thread_cpu_ns(pthread_t thread) {
+  clockid_t clock{};
+  timespec time{};
+  if (pthread_getcpuclockid(thread, &clock) == 0) clock_gettime(clock, &time);
+  return nanoseconds(time);
+}
+
+std::uint64_t cpu_wait_ns(const std::vector<pid_t>& threads) {
   std::uint64_t sum = 0;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream schedstat(task.path() / "schedstat");
+  for (const pid_t thread : threads) {
+    std::ifstream schedstat("/proc/self/task/" + std::to_string(thread) + "/schedstat");
     std::uint64_t ran_ns = 0;
     std::uint64_t waited_ns = 0;
     if (schedstat >> ran_ns >> waited_ns) sum += waited_ns;

@@ -1,11 +1,13 @@
 // Internal. What the kernel knows of a process: CPU time, resident memory, descriptor limit.
 #pragma once
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace ws::bench {
 
@@ -15,9 +17,12 @@ namespace ws::bench {
 // process.
 [[nodiscard]] std::optional<std::uint64_t> cpu_time_ns(pid_t pid);
 
-// How long the threads of this process, those that live, have waited for a CPU to run on.  returns:
-// 0 where the kernel does not tell.
-[[nodiscard]] std::uint64_t cpu_wait_ns();
+// The same of one thread of this process, which lives.
+[[nodiscard]] std::uint64_t thread_cpu_ns(pthread_t thread);
+
+// How long these threads of this process have waited for a CPU to run on.  returns: 0 where the
+// kernel does not tell.
+[[nodiscard]] std::uint64_t cpu_wait_ns(const std::vector<pid_t>& threads);
 
 // VmRSS of a process.  returns: nullopt = no such process.
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t pid);

@@ -1,5 +1,7 @@
 #include "bench/run.h"
 
+#include <unistd.h>
+
 #include <chrono>
 
 #include "bench/process.h"
@@ -16,6 +18,16 @@ void Run::fail(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (failure_.empty()) failure_ = reason;
   changed_.notify_all();
+}
+
+void Run::enlist() {
+  const std::lock_guard lock(mutex_);
+  threads_.push_back(gettid());
+}
+
+std::vector<pid_t> Run::threads() {
+  const std::lock_guard lock(mutex_);
+  return threads_;
 }
 
 void Run::done() {

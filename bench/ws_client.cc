@@ -93,7 +93,8 @@ void set_up_and_connect(int fd, const addrinfo& address, const std::string& loca
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (!local_ip.empty()) bind_source(fd, local_ip);
   if (connect(fd, address.ai_addr, address.ai_addrlen) != 0) {
-    throw std::runtime_error(std::strerror(errno));
+    // What SO_SNDTIMEO makes of a connect() that takes too long.
+    throw std::runtime_error(errno == EINPROGRESS ? "timed out" : std::strerror(errno));
   }
 }
 
@@ -183,12 +184,17 @@ Url parse_url(std::string_view text) {
   if (colon == std::string_view::npos || colon + 1 == authority.size() || colon == 0) {
     refuse("must name HOST:PORT");
   }
+  const std::string_view port = authority.substr(colon + 1);
+  const bool number = port.find_first_not_of("0123456789") == std::string_view::npos;
+  if (number && (port.size() > 5 || std::stoul(std::string(port)) > 65535)) {
+    refuse("the port is 65535 at most");  // getaddrinfo() would take it modulo 65536
+  }
   std::string_view host = authority.substr(0, colon);
   if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   return {.tls = scheme == "wss" || scheme == "tls",
           .raw = scheme == "tcp" || scheme == "tls",
           .host = std::string(host),
-          .port = std::string(authority.substr(colon + 1)),
+          .port = std::string(port),
           .path = path_at == rest.size() ? "/" : std::string(rest.substr(path_at))};
 }
 
@@ -244,9 +250,18 @@ void Stream::start_tls(const std::string& host, TlsTicket* ticket) {
   BIO_set_write_buffer_size(gather, kGatherBytes);
   SSL_set0_wbio(ssl_, BIO_push(gather, BIO_new_socket(fd_, BIO_NOCLOSE)));
   SSL_set_app_data(ssl_, ticket);
-  if (ticket != nullptr && ticket->session() != nullptr) SSL_set_session(ssl_, ticket->session());
+  if (ticket != nullptr && ticket->session() != nullptr) {
+    // A copy: TLS 1.3 marks a session that was offered as used up, but a server need not send a
+    // ticket on every connection.
+    SSL_SESSION* const copy = SSL_SESSION_dup(ticket->session());
+    SSL_set_session(ssl_, copy);
+    SSL_SESSION_free(copy);
+  }
   ERR_clear_error();
-  if (SSL_connect(ssl_) != 1) throw std::runtime_error("TLS handshake failed: " + tls_error());
+  if (SSL_connect(ssl_) != 1) {
+    throw std::runtime_error("TLS handshake failed, only AES-128-GCM being offered: " +
+                             tls_error());
+  }
 }
 
 std::string Stream::upgrade(const Url& url, std::string_view extensions) {

@@ -11,7 +11,9 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "bench/args.h"
 #include "bench/churn.h"
@@ -30,7 +32,8 @@ constexpr std::string_view kUsage =
 Of bytes, k and m are 1024 and 1024 * 1024; of all else 1000 and 1000 * 1000.
 
   --url URL             ws://HOST:PORT/PATH or wss://...; tcp:// and tls:// for a server that sends
-                        back plain bytes (bench/limit): it gets the very bytes of the frames
+                        back plain bytes (bench/limit): it gets the very bytes of the frames;
+                        TLS offers AES-128-GCM only, so that all servers are measured with it
  load
   --connections N       active connections (1)
   --depth N             closed loop: messages in flight on each, a reply brings the next one (1)
@@ -54,7 +57,7 @@ Of bytes, k and m are 1024 and 1024 * 1024; of all else 1000 and 1000 * 1000.
   --duration SECONDS    measured time (5)
   --warmup SECONDS      time before it (1)
   --messages N          ends after so many messages, measured from the first one on
-  --settle SECONDS      silence before the server's memory is read (1)
+  --settle SECONDS      of --idle: silence before the server's memory is read (1)
  results
   --server-pid PID      also tell the server's CPU time and memory
   --server-threads N    its event loops, for judging whether it is busy or the generator (1)
@@ -102,7 +105,12 @@ void refuse_contradictions(const Args& args) {
   not_with("--messages", {"--duration", "--warmup", "--rate"});
   not_with("--churn", {"--connections", "--depth", "--rate", "--size", "--text", "--binary",
                        "--content", "--deflate", "--threads", "--idle", "--slow", "--messages"});
-  if (args.has("--slow-rate") && !args.has("--slow")) usage_error("--slow-rate is of --slow");
+  const auto only_with = [&](const char* option, const char* other) {
+    if (args.has(option) && !args.has(other)) usage_error(std::string(option) + " is of " + other);
+  };
+  only_with("--slow-rate", "--slow");
+  only_with("--settle", "--idle");
+  only_with("--server-threads", "--server-pid");
 }
 
 void check(const Options& options, bool deflate) {
@@ -173,7 +181,7 @@ Options parse_options(int argc, char** argv) {
 
 // Counters at one end of the measured time.
 struct Snapshot {
-  std::uint64_t time_ns, count, generator_cpu_ns, server_cpu_ns;
+  std::uint64_t time_ns, count, generator_cpu_ns, spun_ns, server_cpu_ns;
 };
 
 // What was measured between two of them.
@@ -207,11 +215,17 @@ double server_memory(const Options& options) {
   return static_cast<double>(*bytes);
 }
 
-Snapshot take_snapshot(const Options& options, Run& run, const Count& count) {
+Snapshot take_snapshot(const Options& options, Run& run, std::vector<std::thread>& threads,
+                       const Count& count) {
   Snapshot taken{.time_ns = now_ns(),
                  .count = count(),
-                 .generator_cpu_ns = cpu_time_ns(getpid()).value_or(0),
+                 .generator_cpu_ns = 0,
+                 .spun_ns = run.spun_ns(),
                  .server_cpu_ns = 0};
+  // Not of the whole process: the crowd's thread would make the generator look busy.
+  for (std::thread& thread : threads) {
+    taken.generator_cpu_ns += thread_cpu_ns(thread.native_handle());
+  }
   if (options.server_pid == 0) return taken;
   const auto server_cpu_ns = cpu_time_ns(options.server_pid);
   if (!server_cpu_ns) run.fail(server_gone(options));
@@ -275,6 +289,28 @@ class Patience {
   std::uint64_t last_count_ = 0;
 };
 
+template <class Worker>
+void start_threads(Run& run, std::deque<Worker>& workers, std::vector<std::thread>& threads) {
+  for (Worker& worker : workers) {
+    const auto work = [&] {
+      run.enlist();
+      try {
+        worker.work();
+      } catch (const std::exception& error) {
+        run.fail(error.what());
+      }
+      run.done();
+    };
+    try {
+      threads.emplace_back(work);
+    } catch (const std::system_error&) {
+      run.fail("no more than " + std::to_string(threads.size()) +
+               " threads can be started: raise `ulimit -u`, or ask for fewer");
+      return;
+    }
+  }
+}
+
 // Runs the workers from here to the end of the drain.
 template <class Worker>
 Measured measure(const Options& options, Run& run, std::deque<Worker>& workers, const Count& count,
@@ -290,39 +326,32 @@ Measured measure(const Options& options, Run& run, std::deque<Worker>& workers, 
   };
   // Read before and, with the drain, after the measured time: it takes long enough to delay
   // messages.
-  std::uint64_t waited_ns = cpu_wait_ns();
+  std::uint64_t waited_ns = 0;
   if (counted) run.enter(Phase::kMeasure);
-  Snapshot from = take_snapshot(options, run, count);
   std::vector<std::thread> threads;
-  for (Worker& worker : workers) {
-    threads.emplace_back([&] {
-      try {
-        worker.work();
-      } catch (const std::exception& error) {
-        run.fail(error.what());
-      }
-      run.done();
-    });
-  }
+  Snapshot from = take_snapshot(options, run, threads, count);
+  start_threads(run, workers, threads);
   if (!counted) {
     sleep(options.warmup_s, "warming up");
-    waited_ns = cpu_wait_ns();
+    waited_ns = cpu_wait_ns(run.threads());
     run.enter(Phase::kMeasure);
-    from = take_snapshot(options, run, count);
+    from = take_snapshot(options, run, threads, count);
   }
   sleep(counted ? 1e6 : options.duration_s, "measuring");
-  const Snapshot to = take_snapshot(options, run, count);
+  const Snapshot to = take_snapshot(options, run, threads, count);
   run.enter(Phase::kDrain);
   run.sleep(1e6, workers.size(), [] {});
-  waited_ns = cpu_wait_ns() - waited_ns;
+  waited_ns = cpu_wait_ns(run.threads()) - waited_ns;
   run.dismiss();
   for (std::thread& thread : threads) thread.join();
   const auto seconds = [](std::uint64_t a, std::uint64_t b) {
     return static_cast<double>(b - a) / 1e9;
   };
+  const double worked_s =
+      seconds(from.generator_cpu_ns, to.generator_cpu_ns) - seconds(from.spun_ns, to.spun_ns);
   const Measured measured{.seconds = seconds(from.time_ns, to.time_ns),
                           .count = static_cast<double>(to.count - from.count),
-                          .generator_cpu_s = seconds(from.generator_cpu_ns, to.generator_cpu_ns),
+                          .generator_cpu_s = std::max(worked_s, 0.0),
                           .generator_wait_s = seconds(0, waited_ns),
                           .server_cpu_s = seconds(from.server_cpu_ns, to.server_cpu_ns)};
   if (const std::string failure = run.failure(); !failure.empty()) {
@@ -384,17 +413,26 @@ void report_bottleneck(Report& report, const Options& options, const Measured& m
   // A server that keeps up may owe a message to each connection at the end.
   const double wanted =
       0.98 * options.load.rate * measured.seconds - static_cast<double>(options.load.connections);
+  const bool open_loop = options.load.rate > 0;
+  const bool kept_up = !open_loop || measured.count >= wanted;
+  const bool busy = generator_busy(measured, threads);
   if (sent_late) {
     bottleneck = "generator";
     line =
         "the generator sent late, which is most of the p99.9 of latency: lower --rate, or give it "
         "a core of its own";
-  } else if (generator_busy(measured, threads) && !server_busy(options, measured)) {
+  } else if (open_loop && kept_up && busy) {
+    bottleneck = "generator";
+    line = "the generator had no time left: replies may have waited for it; lower --rate";
+  } else if (busy && options.server_pid == 0) {
+    bottleneck = "generator or server";
+    line = "the generator was at its limit; --server-pid tells whether the server was, too";
+  } else if (busy && !server_busy(options, measured)) {
     bottleneck = "generator";
     line =
         "the generator was the bottleneck: the server could have done more; only its CPU time "
         "per unit counts";
-  } else if (measured.count < wanted) {
+  } else if (!kept_up) {
     bottleneck = "server";
     line = "the server did not keep up with --rate; latency tells of the backlog";
   }
@@ -426,8 +464,9 @@ void add_crowd(Report& report, const Options& options, Crowd& crowd) {
   const double before = weighed ? memory() : 0;
   crowd.open();
   if (weighed) {
+    // The slow ones have done nothing yet: they weigh as much as the idle ones.
     report.number("idle_bytes_per_connection", "idle connections",
-                  (memory() - before) / static_cast<double>(options.idle), 1,
+                  (memory() - before) / static_cast<double>(options.idle + options.slow), 1,
                   "bytes of server each");
   }
   crowd.start();
