@@ -56,12 +56,15 @@ OPEN_LOOP_OF = "64"  # its peak, halved, is the rate of the open loop
 OPEN_LOOP_WINDOWS, OPEN_LOOP_WINDOW_S = 5, 0.1
 IDLE_ROUNDS = 9  # of 100 connections alone, then among 10,000 idle ones
 WARM_UP_TIMES = 3  # as long are the runs of the round that is not counted
+RESUMED_MIN = 0.9  # of the handshakes that offer to: the first of each connection's thread does not
+WRONG_REPLY = ("differs from what was sent", "something else than what was published")
 PATIENCE_S = 60  # beyond the measured time: a slow machine may need long for 2,000 TLS handshakes
 
 
 def generate(args, place, command):
     """What a generator tells of the server there."""
     place.check()
+    others = place.others_ticks()
     name = pathlib.Path(command[0]).name
     patience = args.seconds * WARM_UP_TIMES + PATIENCE_S
     try:
@@ -80,13 +83,24 @@ def generate(args, place, command):
         raise Failed(f"{name} wrote no JSON but {done.stdout.strip()[:200]!r}") from error
     if None in result.values():
         raise Failed("its process used no CPU time: a script that starts the server is to exec it")
+    if place.others_ticks() > others + 1:
+        raise Failed("its work is done by several processes, of which only one can be measured")
     return result
 
 
 def wsbench(args, url, place, options, seconds):
-    return generate(args, place, [str(args.build / "wsbench"), "--url", url, "--server-threads",
-                                  str(args.threads), "--duration", str(seconds), "--warmup", "0.05",
-                                  *options])
+    if "--connections" in options:
+        # As many threads as wsd has, with at least two connections each, if there are two.
+        at = options.index("--connections") + 1
+        connections = max(int(options[at]), min(int(options[at]), 2) * args.threads)
+        options = [*options[:at], str(connections), *options[at + 1:],
+                   "--threads", str(args.threads)]
+    result = generate(args, place, [str(args.build / "wsbench"), "--url", url, "--server-threads",
+                                    str(place.threads), "--duration", str(seconds),
+                                    "--warmup", "0.05", *options])
+    if result.get("resumed", 1) < RESUMED_MIN:
+        raise Failed(f"only {result['resumed']:.0%} of its handshakes resumed")
+    return result
 
 
 class Bench:
@@ -95,6 +109,7 @@ class Bench:
         self.gathering = gathering_yardsticks(args)
         self.runs = {}      # work -> server -> results of the rounds
         self.failures = {}  # "server, work" -> why
+        self.repeated = {}  # "server, work" -> why what succeeded when repeated failed at first
         self.tls = make_certificate(args)
         self.started = {}   # (server, TLS) -> Running
         self.publishers = {}  # server -> Running
@@ -104,19 +119,28 @@ class Bench:
         self.runs.setdefault(work, {}).setdefault(server.name, []).append(result)
 
     def attempt(self, work, server, action):
-        """Runs it, and once more if it fails; that is noted and ends this work for this server."""
-        if f"{server.name}, {work}" in self.failures:
+        """Runs it, and once more if it fails, which is noted. A second failure, or a wrong reply,
+        ends this work for this server."""
+        what = f"{server.name}, {work}"
+        if what in self.failures:
             return None
+        why = None
         for _ in range(2):
             try:
-                return action()
+                result = action()
             except Failed as failure:
                 why = str(failure)
+                if any(text in why for text in WRONG_REPLY):
+                    break
+            else:
+                if why is not None:
+                    self.repeated.setdefault(what, []).append(why)
+                return result
         runs = len(self.runs.get(work, {}).get(server.name, []))
         if runs > 0:
             rounds = runs // (OPEN_LOOP_WINDOWS if work == "open" else 1)
             why = f"only {rounds} of {self.args.rounds} rounds: {why}"
-        self.failures[f"{server.name}, {work}"] = why
+        self.failures[what] = why
         return None
 
     def start(self, stack, server, tls):
@@ -289,7 +313,7 @@ def parse_arguments():
                         help="of the ready peers only these, or none")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="measured time of one run (0.15)")
-    parser.add_argument("--threads", type=int, default=1, help="of wsd (1)")
+    parser.add_argument("--threads", type=int, default=1, help="of wsd, and of the generator (1)")
     parser.add_argument("--no-idle", action="store_true", help="leave the idle connections out")
     parser.add_argument("--wsd", type=pathlib.Path, default=ROOT / "wsd")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release/bench")
@@ -314,12 +338,17 @@ def check(args):
     for needed in (args.wsd, *programs):
         if shutil.which(needed) is None:
             fault(f"{needed} is not built: make bench-programs")
+    taken = []
+    show = [sys.executable, "-c", "import os; print(*os.sched_getaffinity(0))"]
     for option, core in (("--server-core", args.server_core),
-                         ("--generator-core", args.generator_core)):
-        if can_pin() and subprocess.run(pinned(core, ["true"]), capture_output=True).returncode:
+                         ("--generator-core", args.generator_core)) if can_pin() else ():
+        done = subprocess.run(pinned(core, show), capture_output=True, text=True)
+        if done.returncode != 0:
             fault(f"{option} {core}: not as taskset -c takes it, or none of this process's cores")
-    if can_pin() and args.server_core == args.generator_core:
-        fault(f"--server-core and --generator-core are both {args.server_core}: give each its own")
+        taken.append(set(done.stdout.split()))
+    if taken and taken[0] & taken[1]:
+        fault(f"--server-core {args.server_core} and --generator-core {args.generator_core} have "
+              "cores in common: give each its own")
     try:
         args.results.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=args.results).close()
@@ -393,7 +422,7 @@ def main():
                "gathering": {work: server.name for work, server in bench.gathering.items()},
                "servers": [server.name for server in bench.servers], "missing": missing,
                "works": [[key, title] for key, title, *_ in [*WORKS, PUBLISH]],
-               "failures": bench.failures, "runs": bench.runs}
+               "failures": bench.failures, "repeated": bench.repeated, "runs": bench.runs}
     (args.results / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(bench_report.write(results, args.results))
 

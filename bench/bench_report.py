@@ -47,6 +47,17 @@ class Results:
         other = self.values(base_work or work, base, "per_cpu_second")
         return [a / b for a, b in zip(mine, other)]  # round by round
 
+    def windows(self, server):
+        """Those of the open loop that tell of the server and not of the generator, and how many of
+        all they are; all of them where fewer than a third are left."""
+        runs = self.runs.get("open", {}).get(server, [])
+        counted = [run for run in runs if run["bottleneck"] != "generator"]
+        share = f"{len(counted)} of {len(runs)}"
+        return (counted, share) if 3 * len(counted) >= len(runs) else (runs, share + "*")
+
+    def latencies(self, server, percentile):
+        return [run[f"latency_us_{percentile}"] for run in self.windows(server)[0]]
+
     def works(self):
         return [(key, title) for key, title in self.data["works"] if key in self.runs]
 
@@ -105,19 +116,17 @@ PERCENTILES = ["p50", "p90", "p99", "p99.9"]
 
 
 def latency_table(results):
-    def tail(server):
-        values = results.values("open", server, "latency_us_p99.9")
-        tenths = statistics.quantiles(values, n=10, method="inclusive") if len(values) > 1 else values
-        return f"{tenths[-1]:.0f}"
-
     rows = []
     for server in results.servers:
         rates = results.values("open", server, "rate")
         if rates:
             rows.append([server, f"{median(rates):,.0f}",
-                         *(spread(results.values("open", server, f"latency_us_{p}"), 0)
-                           for p in PERCENTILES), tail(server)])
-    return table(["server", "messages/s", *PERCENTILES, "p99.9 of the worst tenth"], rows)
+                         *(spread(results.latencies(server, p), 0) for p in PERCENTILES),
+                         f"{max(results.values('open', server, 'latency_us_p99.9')):.0f}",
+                         results.windows(server)[1]])
+    return (table(["server", "messages/s", *PERCENTILES, "worst window", "windows"], rows)
+            + "\nMedians of the windows that the generator did not hold up; * fewer than a third: "
+            "then of all, with the generator's share. Worst window: highest p99.9 of all of them.\n")
 
 
 def memory_table(results):
@@ -157,6 +166,10 @@ def markdown(results):
     missing += [f"- {server}, {', '.join(works)}: {why}" for (server, why), works in alike.items()]
     if missing:
         parts += ["## Not measured, or in fewer rounds\n", "\n".join(missing) + "\n"]
+    repeated = [f"- {what}: {len(whys)} of its runs, the first because: {whys[0]}"
+                for what, whys in data.get("repeated", {}).items()]
+    if repeated:
+        parts += ["## Failed at first, repeated with success\n", "\n".join(repeated) + "\n"]
     return "\n".join(parts)
 
 
@@ -178,6 +191,9 @@ PLOTS = ["throughput.svg", "latency.svg", "memory.svg"]
 
 def plot(path, title, ylabel, columns, rows, more=""):
     """columns: names of the bars; rows: (label, values), one group of bars each."""
+    if "logscale" in more:  # which has no place for 0 and less
+        rows = [(label, [value if (value or 0) > 0 else None for value in values])
+                for label, values in rows]
     bars = [f"$data using {i + 2}:xtic(1) title '{name}'" for i, name in enumerate(columns)
             if any(values[i] for _, values in rows)]
     if not bars:
@@ -188,8 +204,11 @@ def plot(path, title, ylabel, columns, rows, more=""):
         lines.append(" ".join([f'"{label}"', *cells]))
     lines.append("END")
     lines.append("set datafile missing '?'\nplot " + ", ".join(bars))
-    subprocess.run(["gnuplot"], input="\n".join(lines), text=True, check=True,
-                   cwd=path.parent)
+    done = subprocess.run(["gnuplot"], input="\n".join(lines), text=True, capture_output=True,
+                          cwd=path.parent)
+    if done.returncode != 0:
+        path.unlink(missing_ok=True)
+        print(f"no {path.name}: {done.stderr.strip() or 'gnuplot failed'}", file=sys.stderr)
 
 
 def plots(results, folder):
@@ -203,7 +222,7 @@ def plots(results, folder):
     plot(folder / "throughput.svg", "Work per second of server CPU, the yardstick being 1",
          "times the yardstick", results.servers[1:], ratios,
          "set yrange [0:*]\nset xtics rotate by -30")
-    latency = [(p, [middle(results.values("open", server, f"latency_us_{p}"))
+    latency = [(p, [middle(results.latencies(server, p))
                     for server in results.servers]) for p in PERCENTILES]
     plot(folder / "latency.svg", "Open loop at half of each one''s peak", "microseconds",
          results.servers, latency, "set logscale y")

@@ -24,9 +24,10 @@ GATHERED = {"16k": (16 << 10) + 8, "1m": (1 << 20) + 14}
 class Server:
     """A server to be started: command PORT, or command PORT CERT KEY for TLS."""
 
-    def __init__(self, name, plain, tls, versions, bare=False):
+    def __init__(self, name, plain, tls, versions, bare=False, threads=1):
         self.name, self.plain, self.tls, self.versions = name, plain, tls, versions
         self.bare = bare  # speaks no protocol
+        self.threads = threads  # event loops
 
     def command(self, port, tls):
         cert, key = tls or ("", "")
@@ -61,7 +62,7 @@ def our_servers(args):
     pem = ["--cert", "{cert}", "--key", "{key}"]
     return [Server(YARDSTICK, limit, limit + pem, [["openssl", "version"]], bare=True),
             Server("wsd", wsd + ["ws://127.0.0.1:{port}"], wsd + ["wss://127.0.0.1:{port}"] + pem,
-                   [[str(args.wsd), "--version"]])]
+                   [[str(args.wsd), "--version"]], threads=args.threads)]
 
 
 def debian(package):
@@ -120,12 +121,24 @@ class Running:
             stdout=subprocess.DEVNULL, stderr=self.errors,
             env={**os.environ, "PEER_MODULES": str(NODE_MODULES.parent)})
         self.pid = self.process.pid  # taskset keeps it
+        self.threads = server.threads
 
     def check(self):
         if self.fate is None and self.process.poll() is not None:
             self.fate = f"ended with {self.process.returncode}: {self.last_words()}"
         if self.fate is not None:
             raise Failed(self.fate)
+
+    def others_ticks(self):
+        """CPU time of the other processes of its session, which nobody measures."""
+        ticks = 0
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                # proc(5): after the name, the session is the 4th, utime and stime the 12th, 13th.
+                fields = stat.read_text().rpartition(")")[2].split()
+                if fields[3] == str(self.pid) != stat.parent.name:
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks
 
     def last_words(self):
         size = self.errors.seek(0, os.SEEK_END)

@@ -114,6 +114,9 @@ def main():
     args = parse_arguments()
     if shutil.which("valgrind") is None:
         sys.exit("counts: needs valgrind")
+    for needed in (args.wsd, args.build / "wsbench"):
+        if shutil.which(needed) is None:
+            sys.exit(f"counts: {needed} is not built: make bench-programs")
     figures = read_figures(args.figures)
     counts, worse = {}, []
     print("| instructions per message | now | counts.txt | difference |\n|---|---|---|---|")

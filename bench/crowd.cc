@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <system_error>
 
 #include "bench/process.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 constexpr int kOpeners = 16;
 constexpr int kPollMs = 20;
-constexpr std::uint64_t kSipsPerSecond = 1000 / kPollMs;
+constexpr std::uint64_t kSipIntervalNs = kPollMs * 1'000'000;
+constexpr double kSipBytesMax = 32 * 1024 * 1024;
 // What a slow reader keeps due: more than the sockets on the way hold, so that the server is full.
 constexpr double kBacklogBytes = 16 * 1024 * 1024;
 
@@ -28,8 +30,7 @@ Crowd::Crowd(const CrowdPlan& plan)
     : plan_(plan),
       client_plan_(plan.client),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
-      scratch_(16 * 1024),
-      sip_(std::max<std::uint64_t>(plan.slow_bytes_per_s / kSipsPerSecond, 1)) {
+      scratch_(16 * 1024) {
   client_plan_.engine = &engine_;
 }
 
@@ -69,10 +70,15 @@ void Crowd::open() {
   std::atomic<int> opening = kOpeners;
   std::vector<std::thread> openers;
   for (int i = 0; i < kOpeners; ++i) {
-    openers.emplace_back([&] {
-      for (std::uint64_t number = next_++; number < all; number = next_++) add(number);
-      --opening;
-    });
+    try {
+      openers.emplace_back([&] {
+        for (std::uint64_t number = next_++; number < all; number = next_++) add(number);
+        --opening;
+      });
+    } catch (const std::system_error&) {
+      if (openers.empty()) throw;
+      --opening;  // those that there are do it
+    }
   }
   while (opening > 0) poll(1);
   for (std::thread& opener : openers) opener.join();
@@ -86,16 +92,24 @@ void Crowd::start() {
 
 void Crowd::serve() {
   const auto backlog =
-      static_cast<std::uint64_t>(kBacklogBytes / plan_.client.traffic->mean_payload_bytes) + 1;
+      static_cast<std::uint64_t>(kBacklogBytes /
+                                 std::max(plan_.client.traffic->mean_payload_bytes, 1.0)) +
+      1;
   for (Member& member : members_) {
     if (member.slow && !member.over) feed(member, backlog);
   }
-  std::uint64_t next_sip_ns = now_ns();
+  double allowance = 0;  // bytes that each slow reader may still read, less than one among them
+  std::uint64_t last_ns = now_ns();
   while (!stop_) {
     poll(kPollMs);
-    if (plan_.slow_bytes_per_s == 0 || now_ns() < next_sip_ns) continue;
-    next_sip_ns += 1'000'000'000 / kSipsPerSecond;
-    read_slowly();
+    const std::uint64_t now = now_ns();
+    if (now - last_ns < kSipIntervalNs) continue;
+    allowance +=
+        static_cast<double>(plan_.slow_bytes_per_s) * static_cast<double>(now - last_ns) / 1e9;
+    last_ns = now;
+    sip_.resize(static_cast<std::size_t>(std::min(allowance, kSipBytesMax)));
+    allowance -= static_cast<double>(sip_.size());
+    if (!sip_.empty()) read_slowly();
   }
 }
 

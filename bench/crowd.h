@@ -68,7 +68,7 @@ class Crowd {
   std::string failure_;         // guarded by mutex_
   std::atomic<std::uint64_t> next_ = 0;
   std::vector<std::uint8_t> scratch_;
-  std::vector<std::uint8_t> sip_;  // what a slow reader reads at a time
+  std::vector<std::uint8_t> sip_;  // what each slow reader may read now
   std::atomic<std::uint64_t> lost_ = 0;
   std::atomic<bool> stop_ = false;
   std::thread thread_;

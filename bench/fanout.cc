@@ -110,7 +110,7 @@ class OnCore {
 
 class ServerProcess {
  public:
-  explicit ServerProcess(const std::string& command) : pid_(fork()) {
+  explicit ServerProcess(const std::string& command) : command_(command), pid_(fork()) {
     if (pid_ < 0) throw std::runtime_error("the server gets no process");
     if (pid_ > 0) return;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -121,13 +121,25 @@ class ServerProcess {
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
   ~ServerProcess() {
+    if (pid_ == 0) return;
     kill(pid_, SIGTERM);
     waitpid(pid_, nullptr, 0);
   }
   pid_t pid() const { return pid_; }
 
+  // Throws when it has ended.
+  void check() {
+    int status = 0;
+    if (waitpid(pid_, &status, WNOHANG) != pid_) return;
+    pid_ = 0;
+    const std::string how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                                : std::to_string(WEXITSTATUS(status));
+    throw std::runtime_error("--server " + command_ + ": ended with " + how);
+  }
+
  private:
-  pid_t pid_;
+  const std::string command_;
+  pid_t pid_;  // 0: it has ended
 };
 
 // Everyone who is connected to one server. What comes to each is compared byte by byte.
@@ -164,8 +176,13 @@ class Audience {
       while (published_ < all && published_ < got_ / each + options_.depth) publish();
       receive();
     }
+    const std::uint64_t used_ns = cpu_ns() - before;
+    if (used_ns == 0) {
+      throw std::runtime_error(
+          "its process used no CPU time: a script that starts the server is to exec it");
+    }
     return static_cast<double>(publishes * options_.subscribers) * 1e9 /
-           static_cast<double>(cpu_ns() - before);
+           static_cast<double>(used_ns);
   }
 
  private:
@@ -262,13 +279,14 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-void await(const std::string& url) {
+void await(const std::string& url, std::optional<ServerProcess>& server) {
   const std::uint64_t end_ns = now_ns() + kPatienceNs;
   while (true) {
     try {
       const Stream there(parse_url(url), {});
       return;
     } catch (const std::runtime_error&) {
+      if (server) server->check();
       if (now_ns() > end_ns) throw;
       usleep(20'000);
     }
@@ -287,7 +305,7 @@ void measure(const Options& options) {
       bare = start_bare_server(frame(options.bytes, true).size(), {sent.begin(), sent.end()});
     }
   }
-  await(options.url);
+  await(options.url, server);
   const pid_t pid = server ? server->pid() : options.server_pid;
   Audience audience(options.url, options, pid);
   std::optional<Audience> bare_audience;
