@@ -35,6 +35,9 @@ EchoWorker::EchoWorker(Run& run, const LoadPlan& plan, std::uint64_t index)
       plan_(plan),
       client_plan_(plan.client),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
+      // Else it would be another thread's time, or the server's.
+      may_spin_(plan.threads <= usable_cores() &&
+                plan.threads < static_cast<std::uint64_t>(get_nprocs())),
       scratch_(kScratchBytes) {
   client_plan_.engine = &engine_;
   if (plan.messages > 0) {
@@ -94,9 +97,7 @@ void EchoWorker::wait_and_serve(std::uint64_t until_ns) {
   epoll_event events[256];
   const std::uint64_t now = now_ns();
   const std::uint64_t left_ns = until_ns > now ? until_ns - now : 0;
-  // On the only core there is, it would be the server's time.
-  static const bool may_spin = get_nprocs() > 1;
-  const bool spin = may_spin && left_ns < kSpinNs;
+  const bool spin = may_spin_ && left_ns < kSpinNs;
   const timespec timeout{.tv_sec = 0,
                          .tv_nsec = spin ? 0 : static_cast<long>(left_ns)};  // below a second
   const int n = epoll_pwait2(epoll_fd_, events, std::size(events), &timeout, nullptr);

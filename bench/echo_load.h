@@ -89,6 +89,7 @@ class EchoWorker {
   proto::DeflateEngine engine_;
   ClientPlan client_plan_;
   int epoll_fd_;
+  const bool may_spin_;  // open loop: instead of a short sleep
   std::deque<Connection> connections_;
   std::vector<std::uint8_t> scratch_;
   std::vector<Connection*> touched_;

@@ -1,5 +1,6 @@
 #include "bench/process.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -47,6 +48,13 @@ std::uint64_t cpu_wait_ns(const std::vector<pid_t>& threads) {
     if (schedstat >> ran_ns >> waited_ns) sum += waited_ns;
   }
   return sum;
+}
+
+std::uint64_t usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<std::uint64_t>(CPU_COUNT(&set))
+                                                     : 1;
 }
 
 std::optional<std::uint64_t> resident_bytes(pid_t pid) {

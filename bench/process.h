@@ -24,6 +24,9 @@ namespace ws::bench {
 // kernel does not tell.
 [[nodiscard]] std::uint64_t cpu_wait_ns(const std::vector<pid_t>& threads);
 
+// Cores that this process may use.
+[[nodiscard]] std::uint64_t usable_cores();
+
 // VmRSS of a process.  returns: nullopt = no such process.
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t pid);
 

@@ -1,5 +1,4 @@
 // wsbench: load for a WebSocket echo server, and what the server makes of it.
-#include <sched.h>
 #include <unistd.h>
 
 #include <climits>
@@ -363,18 +362,12 @@ Measured measure(const Options& options, Run& run, std::deque<Worker>& workers, 
   return measured;
 }
 
-// The cores this process may use.
-double cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 // Whether the generator had no time left: all of its cores' used, or each thread always running or
 // waiting for a core, as it looks idle while somebody else has it.
 bool generator_busy(const Measured& measured, std::uint64_t threads) {
   const auto workers = static_cast<double>(threads);
-  const double of_cores = measured.generator_cpu_s / std::min(workers, cores());
+  const double of_cores =
+      measured.generator_cpu_s / std::min(workers, static_cast<double>(usable_cores()));
   const double of_threads = (measured.generator_cpu_s + measured.generator_wait_s) / workers;
   return std::max(of_cores, of_threads) >= 0.95 * measured.seconds;
 }
