@@ -42,6 +42,7 @@ struct Limits {
   // Silence and closing.
   std::uint32_t ping_after_ms = 30'000;  // 0: a ping every pong_wait_ms; UINT32_MAX: no keep-alive
   std::uint32_t pong_wait_ms = 20'000;   // for any byte after the ping; 0: next to no time
+  // Both again and again while the peer takes what it is owed at assembly_bytes_per_s.
   std::uint32_t close_ms = 5'000;        // for the peer's Close, or to take any output; 0: no wait
   std::uint32_t linger_ms = 2'000;       // for the peer's FIN after ours; 0: it may see a reset
   std::uint32_t drain_ms = 10'000;       // for everybody, at shutdown; 0: nobody is waited for

@@ -8,8 +8,9 @@
 //   events    one dispatch per event, with all of its reasons together.
 //   ready     kResume for each make_ready(): work that a budget cut short.
 //   mailbox   tasks of other threads.
-//   timers    kTimer for each node whose deadline has come. Not while the wait has left events
-//             unseen: they may be what a deadline waits for, of many peers after a stall.
+//   timers    kTimer for each node whose deadline has come. Not while waits leave events unseen,
+//             for half a second at most: they may be what a deadline waits for, of many peers after
+//             a stall.
 //   flush     kFlush for each mark_dirty(): output that the steps above produced, sent once.
 //   reap      kReap for each retire(): the only step in which owners close descriptors and free
 //             slots, so an event later in the batch never meets a slot's next tenant.
@@ -34,8 +35,9 @@ namespace {
 // in rotation.
 constexpr int kEventsPerTurn = 256;
 
-// Every so many turns that left events unseen the timers have their turn all the same.
-constexpr unsigned kBlindTurns = 64;
+// So long after the first of several waits that left events unseen the timers have their turn all
+// the same. Time, not turns: what a turn takes is the handlers' business.
+constexpr std::uint64_t kBlindMs = 500;
 
 // The eventfd's place among the ids: generation 0 never belongs to anybody.
 constexpr Id kWakeId{0, 0};
@@ -108,7 +110,11 @@ void Reactor::run_turn() {
   WS_CHECK(count >= 0 || errno == EINTR);  // a signal makes it a turn without events
   if (timeout_ms != 0) mailbox_.finish_sleep();
   now_ms_ = monotonic_ms();
-  blind_turns_ = count >= 0 && count < kEventsPerTurn ? 0 : blind_turns_ + 1;
+  if (count < kEventsPerTurn) {
+    timers_from_ms_ = 0;
+  } else if (timers_from_ms_ == 0) {
+    timers_from_ms_ = now_ms_ + kBlindMs;
+  }
   running_.swap(ready_);
 
   for (int i = 0; i < count; ++i) {
@@ -140,7 +146,7 @@ bool Reactor::has_work() {
 void Reactor::work() {
   dispatch_running(kResume);
   mailbox_.run_all();
-  if (blind_turns_ % kBlindTurns == 0) {
+  if (now_ms_ >= timers_from_ms_) {
     timers_.advance(now_ms_, [this](TimerNode& node) { dispatch_(owner_, node.owner, kTimer); });
   }
   running_.swap(dirty_);

@@ -89,7 +89,7 @@ class Reactor {
   std::uint64_t now_ms_;
   TimerWheel timers_;
   std::uint64_t turn_ = 0;
-  unsigned blind_turns_ = 0;  // in a row, that left events unseen
+  std::uint64_t timers_from_ms_ = 0;  // not before then, as events are unseen; 0: none are
   std::vector<Id> ready_, dirty_, retired_;
   std::vector<Id> running_;  // the list being walked, swapped with one of the above
   std::atomic<std::thread::id> thread_;

@@ -24,7 +24,7 @@ void random_bytes(std::span<std::uint8_t> out);
 
 // OpenSSL ends with an atexit(3) function, which its first use registers. Whose destructor has
 // threads that may still use it, in an object with static storage, calls this in its constructor:
-// then that ends first.
+// then the object ends first.
 void begin();
 
 // The OpenSSL in use, for --version: "OpenSSL 3.0.19 27 Jan 2026".

@@ -27,15 +27,11 @@ std::uint64_t next_number() {
 }  // namespace
 
 // A request on its way to a loop. The loop begins it; or the end of the client comes first, where
-// the loop does not run yet.
+// the loop does not run yet; or the end of the loop.
 // Not in the anonymous namespace: g++ warns of State, which has one, in a unit of several files.
 class Posted {
  public:
   explicit Posted(DialRequest request) : request_(std::move(request)) {}
-  // The loop ended before it came to it.
-  ~Posted() { refuse(); }
-  Posted(const Posted&) = delete;
-  Posted& operator=(const Posted&) = delete;
   // Nothing: the other one has it.
   std::optional<DialRequest> take() {
     if (taken_.test_and_set()) return std::nullopt;
@@ -45,12 +41,34 @@ class Posted {
   void refuse() {
     const std::optional<DialRequest> request = take();
     if (!request) return;
-    tell_failure(request->options, {.reason = "not tried: the client is being stopped"});
+    tell_failure(request->options,
+                 {.reason = "not tried: the client or its server is being stopped"});
+  }
+  // The loop is done with it, as connect() is: true for the later of them, which is to tell that
+  // nobody has taken it. on_failure is not for connect(), which returns that as an error.
+  bool second_to_leave() { return left_.test_and_set(); }
+
+ private:
+  std::atomic_flag taken_, left_;
+  DialRequest request_;
+};
+
+// What the loop has of it, in a task that it runs or, having ended, destroys.
+class PostedTask {
+ public:
+  PostedTask(Shard& shard, std::shared_ptr<Posted> posted)
+      : shard_(shard), posted_(std::move(posted)) {}
+  PostedTask(PostedTask&&) = default;
+  ~PostedTask() {
+    if (posted_ && posted_->second_to_leave()) posted_->refuse();
+  }
+  void operator()() {
+    if (auto request = posted_->take()) shard_.dials().start(std::move(*request));
   }
 
  private:
-  std::atomic_flag taken_;
-  DialRequest request_;
+  Shard& shard_;
+  std::shared_ptr<Posted> posted_;
 };
 
 core::Result<core::Ok> check_connect(const ConnectOptions& options) {
@@ -192,11 +210,8 @@ core::Result<DialId> Client::connect(std::string_view url, ConnectOptions option
                                                            .url = std::move(*target),
                                                            .options = std::move(options),
                                                            .handlers = std::move(handlers)});
-  const bool accepted = shard.post([&shard, posted] {
-    if (auto request = posted->take()) shard.dials().start(std::move(*request));
-  });
-  if (!accepted) {
-    (void)posted->take();  // its end is told by what we return
+  shard.post(PostedTask(shard, posted));
+  if (posted->second_to_leave() && posted->take()) {
     return core::Error("the server of this client has stopped");
   }
   if (state_->server == nullptr || state_->server->runs()) {

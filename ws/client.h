@@ -38,11 +38,10 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // Begins to connect: ws://, wss://, ws+unix:PATH, wss+unix:PATH, these two with :/TARGET behind
-  // the path where it is not "/". Names are looked up off the
-  // loop, and a name's addresses tried one after the other, not at once (no RFC 8305), each in its
-  // part of the time that is left; all of it, TLS and HTTP included, has Limits::handshake_ms.
-  // Redirects are not followed.
-  // Then on_open, or options.on_failure.
+  // the path where it is not "/". Names are looked up off the loop, and a name's addresses tried
+  // one after the other, not at once (no RFC 8305), until one connects: each in its part of the
+  // time that is left, of many in 2 s. All of it, TLS and HTTP included, has Limits::handshake_ms.
+  // Redirects are not followed. Then on_open, or options.on_failure, neither from within this call.
   // errors, before anything is sent: a URL, header, subprotocol, extension, limit, key or CA file
   // that is no good; the client or its server has stopped, or the server does not listen yet; no
   // thread can be started, or no descriptor was left for its loop when the client was made.

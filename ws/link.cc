@@ -335,7 +335,6 @@ void Link::close_with(CloseCode code, std::string_view reason, CloseCause cause)
   if (!reason.empty()) extra().close_reason = reason;
   assembling_ = false;
   begin_window();
-  arm(shard_.limits().close_ms);
 }
 
 // Close without waiting for the peer's answer.
@@ -362,7 +361,6 @@ void Link::finish(CloseCode code, std::string_view reason, CloseCause cause) {
   undecoded_ = paused_ = drain_due_ = held_back_ = streaming_ = false;
   counted_bytes_ = 0;
   begin_window();
-  arm(shard_.limits().close_ms);
   if (readable_) make_ready();
 }
 

@@ -26,11 +26,14 @@ Link::Link(core::Id id, Shard& shard, Dial& dial)
   arm(limits.handshake_ms);
 }
 
-// What is left, shared out among so many attempts.
+// What is left, shared out among so many attempts. Of many addresses the last get nothing rather
+// than all too little: a line may take a second, and a lost SYN is sent again after one.
 void Link::arm_for_connecting(std::size_t attempts) {
+  constexpr std::uint64_t kAttemptMs = 2'000;
   const std::uint64_t now_ms = shard_.reactor().now_ms();
-  const std::uint64_t deadline_ms = std::max(extra_->connecting->deadline_ms, now_ms);
-  arm(static_cast<std::uint32_t>((deadline_ms - now_ms) / attempts));
+  const std::uint64_t left_ms = std::max(extra_->connecting->deadline_ms, now_ms) - now_ms;
+  const std::uint64_t least_ms = std::min(kAttemptMs, left_ms / 2);
+  arm(static_cast<std::uint32_t>(std::max(left_ms / attempts, least_ms)));
 }
 
 void Link::connect_to(core::Result<std::vector<net::Address>> addresses) {
@@ -45,7 +48,9 @@ void Link::try_next_address(std::string last_error) {
   WS_DCHECK(phase_ == Phase::kOpening);
   Connecting& connecting = *extra_->connecting;
   readable_ = writable_ = hangup_ = false;
-  while (connecting.next_address < connecting.addresses.size()) {
+  transport_ = net::Transport(net::Socket(), nullptr);  // there may be no descriptor left but its
+  while (connecting.next_address < connecting.addresses.size() &&
+         shard_.reactor().now_ms() < connecting.deadline_ms) {
     const net::Address& address = connecting.addresses[connecting.next_address++];
     auto socket = net::Socket::start_connect(address);
     if (!socket) {

@@ -336,6 +336,11 @@ std::size_t Link::write_parts(std::span<const iovec> parts) {
   }
   WS_DCHECK(output.bytes <= refused);
   refused -= output.bytes;
+  // What is in flight grows by it, and that is not the peer's doing.
+  if (pinged_ && phase_ == Phase::kOpen) counted_bytes_ += static_cast<std::uint32_t>(output.sent);
+  if (phase_ >= Phase::kClosing && window_bytes_ > 0) {
+    window_bytes_ += static_cast<std::uint32_t>(output.sent);
+  }
   if (refused > 0 || transport_.pending() > 0) writable_ = false;
   return refused;
 }
@@ -475,7 +480,6 @@ void Link::finish_output() {
   }
   phase_ = Phase::kLingering;
   begin_window();
-  arm(shard_.limits().linger_ms);
   if (saw_end_) return drop(close_cause_);
   // There may be input already that no edge will announce again.
   if (readable_) make_ready();

@@ -29,12 +29,12 @@ void Link::on_timer() {
     }
     case Phase::kClosing:
       // What is owed stands before our Close.
-      if (peer_takes()) return arm(shard_.limits().close_ms);
-      return finish(close_code_, {}, CloseCause::kTimeout);
+      if (!peer_takes()) finish(close_code_, {}, CloseCause::kTimeout);
+      return;
     case Phase::kFinishing:
-      return peer_takes() ? arm(shard_.limits().close_ms) : drop(close_cause_);
     case Phase::kLingering:
-      return peer_takes() ? arm(shard_.limits().linger_ms) : drop(close_cause_);
+      if (!peer_takes()) drop(close_cause_);
+      return;
     case Phase::kDead:
       return;
   }
@@ -48,23 +48,31 @@ void Link::on_opening_timer() {
   refuse(refuse_request(408));
 }
 
+// A new one for the peer to take what is owed in, or to answer. Its FIN has linger_ms, unless more
+// stands before that than it is asked to take in so short a time.
 void Link::begin_window() {
+  const Limits& limits = shard_.limits();
   window_ms_ = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  window_bytes_ = unsent() > 0 ? static_cast<std::uint32_t>(transport_.socket().in_flight()) : 0;
+  window_bytes_ = static_cast<std::uint32_t>(transport_.socket().in_flight());
+  const bool little = std::uint64_t{1000} * window_bytes_ <=
+                      std::uint64_t{limits.assembly_bytes_per_s} * limits.linger_ms;
+  if (phase_ != Phase::kLingering) return arm(limits.close_ms);
+  arm(little ? limits.linger_ms : std::max(limits.close_ms, limits.linger_ms));
 }
 
 // A peer that goes on taking what is owed to it, at the pace that is asked of messages, gets it
 // all. What our kernel holds counts as owed: it may be megabytes, and makes no edge before a third
 // of them is gone. FIN stands behind it, too.
 bool Link::peer_takes() {
-  const auto now = static_cast<std::uint32_t>(shard_.reactor().now_ms());
-  const std::uint64_t elapsed_ms = now - std::exchange(window_ms_, now);
+  const std::uint32_t elapsed_ms =
+      static_cast<std::uint32_t>(shard_.reactor().now_ms()) - window_ms_;
   const auto in_flight = static_cast<std::uint32_t>(transport_.socket().in_flight());
-  const auto taken = static_cast<std::int32_t>(std::exchange(window_bytes_, in_flight) - in_flight);
-  if (taken < 0) return true;  // nobody looked what was in flight at the start
-  if (in_flight == 0 && unsent() == 0) return taken > 0;  // the rest of it: time for the peer's FIN
-  return static_cast<std::uint64_t>(taken) * 1000 >=
-         std::max<std::uint64_t>(shard_.limits().assembly_bytes_per_s * elapsed_ms, 1);
+  const auto taken = static_cast<std::int32_t>(window_bytes_ - in_flight);
+  const bool takes =
+      taken > 0 && std::uint64_t{1000} * static_cast<std::uint32_t>(taken) >=
+                       std::uint64_t{shard_.limits().assembly_bytes_per_s} * elapsed_ms;
+  if (takes) begin_window();
+  return takes;
 }
 
 // Each check returns the milliseconds until the next one is due.

@@ -52,7 +52,8 @@ class Server {
   // always readable.
   void watch(int fd, std::function<void()> on_readable);
   // From here on SIGINT or SIGTERM calls stop(), and the next one ends the process at once. For one
-  // server of a process, as long as it lives; before listen(). Other threads need not care.
+  // server of a process, as long as it lives; before listen(), which tells if that cannot be done.
+  // Other threads need not care.
   void stop_on_signals();
 
   // Loads certificates and binds every listener; nobody is served yet.
@@ -87,7 +88,7 @@ class Server {
 
   // Runs `task` with the connection on its thread, soon, and in the order of the posts from one
   // thread. Nothing happens if it is not open then. What waits has no bound but the program's own.
-  // false: it will not run, as the threads have ended.
+  // false: it will not run: nobody has that id, or the threads have ended.
   bool post(ConnId id, std::function<void(Conn&)> task);
 
   // The decision of an on_upgrade that deferred it. Nothing happens if the client has gone, or the

@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <functional>
+#include <future>
 #include <string>
 #include <thread>
 #include <utility>
@@ -123,6 +125,67 @@ TEST(SteadyPeers, AreAliveWhileTheyTakeWhatIsOwed) {
   for (int i = 0; i < 10 && !peer.got.ends_with("\x81\x04here"); ++i)
     peer.read(peer.got.size() + 2);
   EXPECT_TRUE(peer.got.ends_with("\x81\x04here")) << peer.got.size() - owed;
+}
+
+// Its server never falls silent: what is in flight does not get less, much as the peer takes.
+TEST(SteadyPeers, AreAliveWhileTheServerSendsOn) {
+  Journal journal;
+  std::atomic<bool> enough = false;
+  std::promise<ConnId> opened;
+  TestServer server(on_open(journal,
+                            [&](Conn& conn) {
+                              opened.set_value(conn.id());
+                              send_megabytes(conn, 2);
+                            }),
+                    {.ping_after_ms = 200, .pong_wait_ms = 300});
+  SteadyPeer peer(server.port(false), 16 * 1024);
+  std::thread sender([&, id = opened.get_future().get()] {
+    while (!enough &&
+           server.server().post(id, [](Conn& conn) { conn.send(std::string(16'000, 'y')); }))
+      std::this_thread::sleep_for(10ms);
+  });
+  peer.read(3 * kMegabyte);  // 2 s
+  enough = true;
+  sender.join();
+  EXPECT_FALSE(peer.fin || peer.reset);
+  EXPECT_EQ(peer.got.size(), 3 * kMegabyte);
+  EXPECT_TRUE(journal.closings(0).empty());
+}
+
+// All that is owed is in our kernel: close() counts what the peer takes of it.
+TEST(SteadyPeers, MayAnswerACloseThatCameBehindMuch) {
+  Journal journal;
+  TestServer server(on_open(journal,
+                            [](Conn& conn) {
+                              send_megabytes(conn, 1);
+                              conn.close();
+                            }),
+                    {.close_ms = 500});
+  SteadyPeer peer(server.port(false), 25 * 1024);
+  peer.read(kMegabyte + 10 + 4);  // 0.42 s
+  std::this_thread::sleep_for(300ms);
+  EXPECT_TRUE(peer.peer.send_raw(frame({.opcode = 8}, "\x03\xe8")));
+  const auto closings = journal.closings(1);
+  ASSERT_EQ(closings.size(), 1U);
+  EXPECT_EQ(closings[0].cause, CloseCause::kLocal);
+}
+
+// One that takes nothing of it is waited for once each time, not twice.
+TEST(SteadyPeers, AreNotWhoTakesNothing) {
+  Journal journal;
+  std::promise<ConnId> opened;
+  TestServer server(on_open(journal,
+                            [&](Conn& conn) {
+                              send_megabytes(conn, 1);
+                              opened.set_value(conn.id());
+                            }),
+                    {.close_ms = 500, .linger_ms = 1'000});
+  SteadyPeer peer(server.port(false), 1);
+  std::this_thread::sleep_for(200ms);  // until its kernel has taken what it will
+  const auto begin = std::chrono::steady_clock::now();
+  server.server().post(opened.get_future().get(), [](Conn& conn) { conn.close(); });
+  ASSERT_EQ(journal.closings(1).size(), 1U);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2'500ms) << "3 s: twice both";
 }
 
 // And one that stops taking is still found out.

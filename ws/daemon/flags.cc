@@ -9,8 +9,10 @@
 #include <map>
 #include <optional>
 
+#include "ws/opening.h"
 #include "ws/proto/handshake.h"
 #include "ws/proto/url.h"
+#include "ws/router.h"
 
 namespace ws::daemon {
 
@@ -69,7 +71,8 @@ Result<Ok> add_route(Draft& draft, std::string_view value) {
     return Error("no handler is called that; there is: echo");
   }
   const std::string_view path = value.substr(0, equals);
-  if (path.find('*') < path.size() - 1) return Error("a * may only end the path");
+  Router router;
+  if (auto good = ws::add_route(router, path, {}); !good) return good.error();
   draft.settings.echo_paths.emplace_back(path);
   return Ok{};
 }

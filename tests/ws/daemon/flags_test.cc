@@ -102,7 +102,8 @@ TEST(DaemonFlags, ClientCertificatesNeedTheirAuthorities) {
 TEST(DaemonFlags, RouteMayBeRepeatedAndReplacesTheDefault) {
   EXPECT_EQ(settings_of({"--route", "/a=echo", "--route", "/b/*=echo"}).echo_paths,
             (Arguments{"/a", "/b/*"}));
-  for (const char* bad : {"/a", "a=echo", "=echo", "/a=", "/a=chat", "/*/b=echo", ""}) {
+  for (const char* bad : {"/a", "a=echo", "=echo", "/a=", "/a=chat", "/*/b=echo", "/a?b=echo",
+                          "/a b=echo", "/:=echo", ""}) {
     const std::string error = error_of({"--route", bad});
     EXPECT_TRUE(has(error, "--route")) << bad << ": " << error;
   }
