@@ -1,6 +1,8 @@
 // Peer: libwebsockets, as its minimal examples do it, with larger buffers. Usage: PORT [CERT KEY]
 #include <libwebsockets.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +19,7 @@ namespace {
 constexpr std::size_t kBufferBytes = 64 * 1024;
 // Beyond it the peer has to read first.
 constexpr std::size_t kQueueMax = 1024;
-constexpr unsigned kDescriptorsMax = 16'000;
+constexpr rlim_t kDescriptorsMax = 16'000;
 
 // A frame as it goes out: LWS_PRE bytes are the library's, for the header.
 struct Frame {
@@ -111,7 +113,12 @@ int main(int argc, char** argv) {
   info.iface = "lo";
   info.protocols = protocols;
   info.pt_serv_buf_size = kBufferBytes;
-  info.fd_limit_per_thread = kDescriptorsMax;  // else arrays as large as the hard limit
+  // Its arrays are as large as this limit. With fd_limit_per_thread instead, each event looks for
+  // its connection among all of them.
+  rlimit descriptors{};
+  getrlimit(RLIMIT_NOFILE, &descriptors);
+  descriptors.rlim_cur = std::min(descriptors.rlim_max, kDescriptorsMax);
+  setrlimit(RLIMIT_NOFILE, &descriptors);
   // Text is checked, as by the others; epoll by way of libev, as poll() collapses among 10,000 idle
   // connections.
   info.options = LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_LIBEV;
