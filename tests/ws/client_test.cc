@@ -325,10 +325,10 @@ TEST(ClientOnServer, WhatIsGrantedWhileTheServerStopsIsToldItsEnd) {
   for (int round = 0; round < 20; ++round) {
     std::atomic<long> granted = 0;
     std::atomic<long> ended = 0;
+    std::atomic<std::thread::id> caller;
     {
       TestServer server;
       ws::Client client(server.server());
-      std::atomic<std::thread::id> caller;
       const auto on_failure = [&](const ConnectFailure& why) {
         EXPECT_NE(std::this_thread::get_id(), caller.load())
             << "connect() tells by what it returns";
