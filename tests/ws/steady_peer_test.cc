@@ -141,7 +141,7 @@ TEST(SteadyPeers, AreAliveWhileTheServerSendsOn) {
   SteadyPeer peer(server.port(false), 16 * 1024);
   std::thread sender([&, id = opened.get_future().get()] {
     while (!enough &&
-           server.server().post(id, [](Conn& conn) { conn.send(std::string(16'000, 'y')); }))
+           server.server().post(id, [](Conn& conn) { conn.send(std::string(18'000, 'y')); }))
       std::this_thread::sleep_for(10ms);
   });
   peer.read(3 * kMegabyte);  // 2 s
