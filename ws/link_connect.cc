@@ -49,8 +49,7 @@ void Link::try_next_address(std::string last_error) {
   Connecting& connecting = *extra_->connecting;
   readable_ = writable_ = hangup_ = false;
   transport_ = net::Transport(net::Socket(), nullptr);  // there may be no descriptor left but its
-  while (connecting.next_address < connecting.addresses.size() &&
-         shard_.reactor().now_ms() < connecting.deadline_ms) {
+  while (connecting.next_address < connecting.addresses.size()) {
     const net::Address& address = connecting.addresses[connecting.next_address++];
     auto socket = net::Socket::start_connect(address);
     if (!socket) {
@@ -179,7 +178,9 @@ void Link::connect_timed_out() {
   }
   if (!connecting.connected) {
     const net::Address& address = connecting.addresses[connecting.next_address - 1];
-    return try_next_address(net::connect_failure(address, ETIMEDOUT).message());
+    const std::string reason = net::connect_failure(address, ETIMEDOUT).message();
+    const bool time_left = shard_.reactor().now_ms() < connecting.deadline_ms;
+    return time_left ? try_next_address(reason) : connect_failed(reason);
   }
   if (transport_.handshaking()) return connect_failed("the TLS handshake took too long");
   connect_failed("the server took too long to answer");

@@ -88,7 +88,7 @@ class Server {
 
   // Runs `task` with the connection on its thread, soon, and in the order of the posts from one
   // thread. Nothing happens if it is not open then. What waits has no bound but the program's own.
-  // false: it will not run: nobody has that id, or the threads have ended.
+  // false: it will not run, as the threads have ended, or never had such an id.
   bool post(ConnId id, std::function<void(Conn&)> task);
 
   // The decision of an on_upgrade that deferred it. Nothing happens if the client has gone, or the
